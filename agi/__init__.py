@@ -1,0 +1,1 @@
+"""The FastAGI service: conversation steps that the dialplan asks for, and the voice that speaks them."""
