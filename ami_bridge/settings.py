@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from ami_bridge.core.ring_policy import CADENCES, Cadence
+from ami_bridge.core.cadence import CADENCES, Cadence
 from ami_bridge.errors import ConfigError
 from ami_bridge.resources import shipped_folder
 
@@ -128,7 +128,6 @@ class QueueSettings(_Section):
     retry_seconds: int = Field(default=2, ge=1, le=60)
     max_wait_seconds: int = Field(default=300, ge=5, le=7200)
     repeat_offer_seconds: int = Field(default=20, ge=5, le=600)
-    rona_misses: int = Field(default=1, ge=1, le=20)
 
 
 class CallbackSettings(_Section):

@@ -1,0 +1,145 @@
+"""Writes Asterisk's configuration files from the one TOML file.
+
+Templates are the ``*.j2`` files of ``dialplans/``, in Asterisk's own language. Every value that
+reaches them was validated by :mod:`ami_bridge.settings` to hold nothing that could end a line, a
+string or an argument there.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from agi.voice.prompts import prompts_folder
+from ami_bridge import secrets
+from ami_bridge.core.events import READ_EVENTS
+from ami_bridge.pbx.paths import PbxPaths
+from ami_bridge.resources import shipped_folder
+from ami_bridge.settings import Settings
+
+# One AGI request plans one turn; more than this and the dialplan goes on alone. Whole seconds, at most
+# three: the time that a caller may wait because of us.
+AGI_LIMIT_SECONDS = 2
+# How long a caller may stay on the line after the farewell before the line is closed for him.
+FAREWELL_WAIT_SECONDS = 30
+# Frequent events that no part of ours reads; left out by Asterisk before they are sent. READ_EVENTS is the
+# list of those that are read, and a test proves that the two do not overlap.
+UNREAD_EVENTS = (
+    "VarSet",
+    "Newexten",
+    "TestEvent",
+    "RTCPSent",
+    "RTCPReceived",
+    "ChannelTalkingStart",
+    "ChannelTalkingStop",
+    "DTMFBegin",
+    "DTMFEnd",
+    "MusicOnHoldStart",
+    "MusicOnHoldStop",
+    "QueueMemberStatus",
+    "DeviceStateChange",
+    "SuccessfulAuth",
+    "ChallengeSent",
+    "AGIExecStart",
+    "AGIExecEnd",
+    "LocalBridge",
+)
+
+
+def render_asterisk(settings: Settings, paths: PbxPaths) -> Path:
+    """Write every configuration file of the private PBX into ``paths.etc`` and return that folder.
+
+    Files are readable by this user alone (they hold passwords) and replaced one by one, so that a
+    running PBX never reads half a file.
+
+    Raises:
+        ConfigError: a secret is missing or unfit.
+    """
+    for name, text in rendered_files(settings, paths).items():
+        _replace(paths.etc / name, text)
+    return paths.etc
+
+
+def rendered_files(settings: Settings, paths: PbxPaths) -> dict[str, str]:
+    """File name → text of all configuration files, without writing any."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(shipped_folder("dialplans")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Asterisk's files are not HTML; values are validated instead
+    )
+    context = _context(settings, paths)
+    return {
+        name.removesuffix(".j2"): environment.get_template(name).render(context)
+        for name in environment.list_templates(extensions=["j2"])
+    }
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Where the dialplan leaves recordings that it took without the AGI."""
+    return settings.state_folder / "spool"
+
+
+def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
+    token = secrets.read_secret(settings, secrets.AGI_TOKEN)
+    return {
+        "node": settings.node,
+        "company": settings.company,
+        "network": settings.network,
+        "ring": settings.ring,
+        "queue": settings.queue,
+        "callback": settings.callback,
+        "trunks": settings.trunks,
+        "trunk_out": settings.trunk_out(),
+        "departments": {key: _department(settings, key) for key in settings.departments},
+        "default_department": next(iter(settings.departments)),
+        "agents": {
+            extension: {
+                "name": agent.names.get(settings.company.language) or next(iter(agent.names.values())),
+                "secret": secrets.read_secret(settings, secrets.sip_secret(extension)),
+            }
+            for extension, agent in settings.agents.items()
+        },
+        "secrets": {
+            "ami_bridge": secrets.read_secret(settings, secrets.AMI_BRIDGE),
+            "ami_dialer": secrets.read_secret(settings, secrets.AMI_DIALER),
+        },
+        "agi_url": f"agi://{settings.network.address}:{settings.network.agi_port}",
+        "agi_token": token,
+        "agi_limit_seconds": AGI_LIMIT_SECONDS,
+        "farewell_wait_seconds": FAREWELL_WAIT_SECONDS,
+        "prompts": prompts_folder(settings),
+        "music": prompts_folder(settings) / "music",
+        "spool": spool_folder(settings),
+        "directories": paths.directories(),
+        "unread_events": [name for name in UNREAD_EVENTS if name not in READ_EVENTS],
+    }
+
+
+def _department(settings: Settings, key: str) -> dict[str, Any]:
+    department = settings.departments[key]
+    ring = settings.ring_of(key)
+    return {
+        "dids": department.dids,
+        "direct": department.direct,
+        "queue": department.queue,
+        "entry": "direct" if department.direct else "queue",
+        "language": settings.language_of(key),
+        "zone": ring.zone,
+        "dial_seconds": round(ring.cadence.deadline_seconds(ring.answer_by_ring) + ring.safety_margin_seconds, 1),
+        "inband": any(trunk.ringback == "inband" for trunk in settings.trunks.values()),
+        "fixed": prompts_folder(settings) / "fixed" / key,
+    }
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged.touch(mode=0o600)
+    staged.write_text(text, encoding="utf-8")
+    staged.replace(path)
