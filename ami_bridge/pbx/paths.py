@@ -44,8 +44,8 @@ def multiarch() -> str:
 class PbxPaths:
     """Every folder of one private PBX; what ``[directories]`` of asterisk.conf is made from.
 
-    ``modules`` and ``data`` belong to the Asterisk that is run and are only read; ``data`` is the parent of
-    ``sounds``. All others lie in the state folder and are made by :meth:`make_folders`.
+    All lie in the state folder, so a rendered configuration does not depend on which Asterisk will run it:
+    ``modules`` and ``data`` (the parent of ``sounds``) are links, set at each start to the Asterisk in use.
     """
 
     etc: Path
@@ -53,7 +53,6 @@ class PbxPaths:
     data: Path
     varlib: Path
     db: Path
-    keys: Path
     agi_bin: Path
     cache: Path
     spool: Path
@@ -61,15 +60,14 @@ class PbxPaths:
     log: Path
 
     @classmethod
-    def in_state(cls, state_folder: Path, modules: Path, data: Path) -> PbxPaths:
+    def in_state(cls, state_folder: Path) -> PbxPaths:
         """The paths of the PBX whose state lies in ``state_folder``.
 
         Raises:
             PathTooLong: the control socket's path would be longer than the kernel allows.
         """
         base = state_folder.expanduser().absolute() / "asterisk"
-        names = {field.name: base / field.name.replace("_", "-") for field in fields(cls)}
-        paths = cls(**{**names, "modules": modules, "data": data})
+        paths = cls(**{field.name: base / field.name.replace("_", "-") for field in fields(cls)})
         length = len(os.fsencode(paths.control_socket))
         if length > SOCKET_PATH_LIMIT:
             raise PathTooLong(
@@ -101,7 +99,7 @@ class PbxPaths:
             "astmoddir": self.modules,
             "astvarlibdir": self.varlib,
             "astdbdir": self.db,
-            "astkeydir": self.keys,
+            "astkeydir": self.varlib,
             "astdatadir": self.data,
             "astagidir": self.agi_bin,
             "astspooldir": self.spool,
