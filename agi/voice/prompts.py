@@ -1,0 +1,49 @@
+"""Where prompts lie and what they are called. Paths are without extension, as Asterisk wants them.
+
+Asterisk picks the format by itself (``.wav``: 8 kHz, mono, 16 bit), so a path of ours never ends in one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ami_bridge.settings import Settings
+
+#: Prompts that the dialplan knows by name, one set per department, in the department's language. They
+#: exist before the first call and serve the caller when the AGI does not answer.
+FIXED_NAMES = (
+    "greeting",  # instead of any greeting that names nobody in particular; ends with the open question
+    "greeting-join",  # the same before the queue: nobody is there yet who could be asked anything
+    "busy",
+    "callback-offer",
+    "leave-message",
+    "message-thanks",
+    "farewell",
+    "customer-not-reached",
+)
+
+
+def prompts_folder(settings: Settings) -> Path:
+    """The folder of all prompts of this node."""
+    return settings.state_folder / "prompts"
+
+
+def music_folder(settings: Settings) -> Path:
+    """The folder of the music on hold."""
+    return prompts_folder(settings) / "music"
+
+
+def recordings_folder(settings: Settings) -> Path:
+    """The folder of what callers recorded: one folder per callback in it."""
+    return settings.state_folder / "recordings"
+
+
+def fixed_prompt(settings: Settings, department: str, name: str) -> Path:
+    """The path (without extension) of a fixed prompt.
+
+    Raises:
+        KeyError: no such department, or ``name`` is not one of :data:`FIXED_NAMES`.
+    """
+    if name not in FIXED_NAMES or department not in settings.departments:
+        raise KeyError(f"{department}/{name}")
+    return prompts_folder(settings) / "fixed" / department / name
