@@ -87,9 +87,14 @@ class PbxPaths:
         return self.run / "asterisk.pid"
 
     @property
-    def messages_log(self) -> Path:
-        """What Asterisk says on its standard output and error while it starts and runs."""
+    def console_log(self) -> Path:
+        """What Asterisk says on its standard output and error, first of all while it starts."""
         return self.log / "console.log"
+
+    @property
+    def messages_log(self) -> Path:
+        """Notices, warnings and errors, as logger.conf has them written."""
+        return self.log / "messages"
 
     def directories(self) -> dict[str, Path]:
         """The key and value of each line of ``[directories]`` in asterisk.conf."""
@@ -109,17 +114,7 @@ class PbxPaths:
 
     def make_folders(self) -> None:
         """Make what Asterisk needs, readable by this user alone: recordings are nobody else's business."""
-        own = (
-            self.etc,
-            self.varlib,
-            self.db,
-            self.keys,
-            self.agi_bin,
-            self.cache,
-            self.spool,
-            self.run,
-            self.log,
-        )
+        own = (self.etc, self.varlib, self.db, self.agi_bin, self.cache, self.spool, self.run, self.log)
         inner = (*(self.spool / name for name in ("tmp", "monitor", "recording")), self.log / "cel-custom")
         for folder in (*own, *inner):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
