@@ -131,7 +131,7 @@ ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
 }
 
 
-class IllegalTransition(Exception):  # noqa: N818 - the field's word for it
+class IllegalTransition(Exception):
     """What was asked cannot happen to a callback or attempt in its present state; nothing was changed."""
 
     def __init__(self, subject: str, state: str, event: str, why: str = "") -> None:
@@ -211,7 +211,7 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try. ``channel_id`` is the ChannelId that the Originate carries, so that a crash can be looked into."""
+    """One try. ``channel_id`` is the ChannelId of the Originate: by it a crash can be looked into."""
 
     id: str
     callback_id: str
@@ -246,6 +246,12 @@ class CallbackFields(TypedDict, total=False):
     due_at: datetime | None
     expires_at: datetime | None
 
+
+#: No capture lasts this long.
+CAPTURE_LIMIT = timedelta(hours=1)
+#: For so long after its attempt was lost from sight a number is not rung for another callback either:
+#: the lost call may still be going on.
+UNKNOWN_HOLD = timedelta(hours=1)
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
@@ -302,6 +308,41 @@ def claim(callback: Callback, worker: str, now: datetime, lease_seconds: float) 
     return replace(
         held, worker=worker, lease_until=now + timedelta(seconds=lease_seconds), fence=callback.fence + 1
     )
+
+
+def dial(callback: Callback, channel_id: str, agent: str, at: datetime) -> tuple[Callback, Attempt]:
+    """Begin an attempt: the callback that is being dialled, and the attempt. A claim has one attempt."""
+    after = replace(advance(callback, CallbackEvent.DIALLED, at), agent=agent)
+    attempt = Attempt(
+        id=f"{callback.id}-{callback.fence}",
+        callback_id=callback.id,
+        fence=callback.fence,
+        number=callback.number or "",
+        channel_id=channel_id,
+        agent=agent,
+        state=AttemptState.DIALING,
+        started_at=at,
+    )
+    return after, attempt
+
+
+def overdue(callback: Callback, now: datetime) -> Callback | None:
+    """``callback`` after what time alone demands, or None when nothing is demanded.
+
+    A claim whose lease ran out goes back to the queue (nothing was dialled); while dialling or talking
+    it is lost from sight; a request past ``expires_at`` is over; a capture that nobody has touched for
+    :data:`CAPTURE_LIMIT` was broken off while we were down.
+    """
+    event: CallbackEvent | None = None
+    if callback.state in HELD:
+        if callback.lease_until is not None and callback.lease_until <= now:
+            claimed = callback.state is CallbackState.CLAIMED
+            event = CallbackEvent.RELEASED if claimed else CallbackEvent.LOST
+    elif callback.state is CallbackState.CAPTURING:
+        event = CallbackEvent.BROKEN_OFF if callback.updated_at + CAPTURE_LIMIT <= now else None
+    elif callback.state in CLAIMABLE and callback.expires_at is not None and callback.expires_at <= now:
+        event = CallbackEvent.EXPIRED
+    return advance(callback, event, now, by="time") if event else None
 
 
 def retry_at(attempts: int, now: datetime, policy: RetryPolicy) -> datetime | None:

@@ -1,0 +1,234 @@
+"""What leaves a store: frozen values, and the sentences of what can go wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ami_bridge.errors import FourthRingError
+
+
+class StoreUnavailable(FourthRingError):
+    """The database does not answer, refuses us or is full; the message says which and what to do."""
+
+
+class NotStored(FourthRingError):
+    """Something was asked about an id that the store does not have."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"There is no {kind} '{key}' in the store; check the id.")
+
+
+class StaleFence(FourthRingError):
+    """The worker's claim is no longer its own: the lease ran out or the callback was cancelled. Stop."""
+
+    def __init__(self, callback_id: str, fence: int) -> None:
+        super().__init__(
+            f"Claim {fence} on callback '{callback_id}' is no longer valid; drop it and claim again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """A call as it is listed; ``record`` is the whole of what the core said about it."""
+
+    id: str
+    node: str
+    started_at: datetime
+    ended_at: datetime | None
+    caller_number: str
+    did: str
+    department: str
+    disposition: str
+    answered_by: str
+    answered_on_ring: int | None
+    ring_verdict: str
+    failover_reason: str
+    hung_up_by: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One version of a call's note; version 1 is the first."""
+
+    call_id: str
+    version: int
+    key: str
+    author: str
+    at: datetime
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The state of an AGI conversation between two turns."""
+
+    key: str
+    state: Mapping[str, Any]
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something on the desk changed: ``kind`` is call, note, callback, attempt or directory."""
+
+    seq: int
+    kind: str
+    subject: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentEntry:
+    """A department of the directory; ``names`` by language."""
+
+    slug: str
+    names: Mapping[str, str]
+    language: str
+    time_zone: str
+    dids: tuple[str, ...] = ()
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEntry:
+    """A person with a phone; ``names`` and ``positions`` by language."""
+
+    extension: str
+    names: Mapping[str, str]
+    positions: Mapping[str, str] = field(default_factory=dict)
+    departments: tuple[str, ...] = ()
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEntry:
+    """The words behind a prompt version."""
+
+    version: str
+    kind: str
+    language: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """Somebody who may use the desk; ``role`` is agent, supervisor or admin."""
+
+    name: str
+    role: str
+    token_hash: str
+    created_at: datetime
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """When a service last said that it lives."""
+
+    service: str
+    node: str
+    at: datetime
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to what, and when."""
+
+    key: str
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def utc(instant: datetime | None) -> datetime:
+    """``instant`` in UTC; the present for None.
+
+    Raises:
+        ValueError: ``instant`` has no zone, so nobody can say when it was.
+    """
+    if instant is None:
+        return datetime.now(UTC)
+    if instant.tzinfo is None:
+        raise ValueError(f"The instant {instant.isoformat()} has no time zone.")
+    return instant.astimezone(UTC)
+
+
+def callback_id(key: str, created_at: datetime) -> str:
+    """An id that sorts by time, is safe in dialplan and URL, and is the same for the same key and instant."""
+    milliseconds = int(created_at.timestamp() * 1000)
+    return f"cb{milliseconds:011x}{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def call_of_record(record: Mapping[str, Any]) -> StoredCall:
+    """The listed form of ``CallRecord.as_json()``. Unknown shapes become empty, never an error.
+
+    Raises:
+        ValueError: the record has no id.
+    """
+    record = clean(record)
+    call_id = record.get("id")
+    if not isinstance(call_id, str) or not call_id:
+        raise ValueError("A call record needs its own id.")
+    ring = record.get("answered_on_ring")
+    return StoredCall(
+        id=call_id,
+        started_at=_instant(record.get("started_at")) or utc(None),
+        ended_at=_instant(record.get("ended_at")),
+        answered_on_ring=ring if isinstance(ring, int) else None,
+        record=record,
+        **{key: _text(record.get(key)) for key in _TEXT_KEYS},
+    )
+
+
+def uniqueids_of(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Every leg's uniqueid with what the record says about that leg (possibly nothing)."""
+    legs: dict[str, Mapping[str, Any]] = {str(uniqueid): {} for uniqueid in record.get("uniqueids") or ()}
+    for leg in record.get("legs") or ():
+        if isinstance(leg, Mapping) and leg.get("uniqueid"):
+            legs[str(leg["uniqueid"])] = leg
+    return legs
+
+
+def clean(value: Any) -> Any:
+    """Replace what a database refuses or must not keep: NUL and lone surrogates become U+FFFD.
+
+    Callers write into our records (a SIP name may hold anything), and PostgreSQL takes no NUL.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+    if isinstance(value, Mapping):
+        return {clean(str(key)): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    return value
+
+
+_TEXT_KEYS = (
+    "node",
+    "caller_number",
+    "did",
+    "department",
+    "disposition",
+    "answered_by",
+    "ring_verdict",
+    "failover_reason",
+    "hung_up_by",
+)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _instant(value: Any) -> datetime | None:
+    if isinstance(value, str) and value:
+        value = datetime.fromisoformat(value)
+    return utc(value) if isinstance(value, datetime) else None

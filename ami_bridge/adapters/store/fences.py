@@ -1,0 +1,47 @@
+"""What both stores ask before they write: does the worker still hold its claim, and what would change."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ami_bridge.adapters.store.entries import StaleFence, clean
+from ami_bridge.core.callbacks import (
+    HELD,
+    Attempt,
+    Callback,
+    CallbackEvent,
+    CallbackFields,
+    advance,
+    amend,
+)
+
+
+def check_claim(callback: Callback, fence: int, now: datetime) -> None:
+    """Raise StaleFence unless ``fence`` is the present claim and its lease has not run out."""
+    lease = callback.lease_until
+    if callback.state not in HELD or callback.fence != fence or lease is None or lease <= now:
+        raise StaleFence(callback.id, fence)
+
+
+def check_dialling(callback: Callback, attempt: Attempt) -> None:
+    """Raise StaleFence when the callback has been claimed anew since ``attempt`` began.
+
+    A lease that merely ran out is no obstacle: the worker that lived on knows best how its call ended.
+    """
+    if callback.fence != attempt.fence:
+        raise StaleFence(callback.id, attempt.fence)
+
+
+def changed_by(
+    callback: Callback,
+    event: CallbackEvent | None,
+    at: datetime,
+    fields: CallbackFields,
+    *,
+    by: str = "",
+    reason: str = "",
+) -> Callback:
+    """``callback`` with ``fields`` amended and then ``event`` applied; itself when there is neither."""
+    if fields:
+        callback = amend(callback, at, **clean(fields))
+    return advance(callback, event, at, by=clean(by), reason=clean(reason)) if event else callback

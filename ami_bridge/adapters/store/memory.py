@@ -1,0 +1,212 @@
+"""The store without a database: for tests, and for trying things out. Everything is lost at the end.
+
+It keeps the same contract as ``SqlStore`` (one suite runs on both). No method awaits anything between
+reading and writing, so each is as atomic as a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ami_bridge.adapters.store.entries import (
+    AgentEntry,
+    AuditEntry,
+    Change,
+    Conversation,
+    DepartmentEntry,
+    Heartbeat,
+    Note,
+    NotStored,
+    PromptEntry,
+    StoredCall,
+    UserEntry,
+    call_of_record,
+    clean,
+    uniqueids_of,
+    utc,
+)
+from ami_bridge.adapters.store.memory_callbacks import MemoryCallbacks
+from ami_bridge.adapters.store.port import KEPT_CHANGES
+
+
+class MemoryStore(MemoryCallbacks):
+    """:class:`ami_bridge.adapters.store.port.Store` in dictionaries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: dict[str, StoredCall] = {}
+        self._notes: dict[str, list[Note]] = {}
+        self._conversations: dict[str, Conversation] = {}
+        self._departments: dict[str, DepartmentEntry] = {}
+        self._agents: dict[str, AgentEntry] = {}
+        self._prompts: dict[str, PromptEntry] = {}
+        self._users: dict[str, UserEntry] = {}
+        self._heartbeats: dict[tuple[str, str], Heartbeat] = {}
+        self._audits: dict[str, AuditEntry] = {}
+        self._changes: list[Change] = []
+        self._seq = 0
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to release; what was stored stays readable."""
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    def _announce(self, kind: str, subject: str, at: datetime) -> None:
+        self._seq += 1
+        self._changes.append(Change(self._seq, kind, subject, at))
+        del self._changes[:-KEPT_CHANGES]
+
+    # Calls and notes ------------------------------------------------------------------
+
+    async def save_call(self, record: Mapping[str, Any]) -> None:
+        """Insert or replace; a finished call is never reopened."""
+        stored = call_of_record(record)
+        known = self._calls.get(stored.id)
+        if known is not None and known.ended_at is not None and stored.ended_at is None:
+            return
+        self._calls[stored.id] = stored
+        self._announce("call", stored.id, utc(None))
+
+    async def calls(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        department: str | None = None,
+        caller_number: str | None = None,
+        limit: int = 100,
+    ) -> list[StoredCall]:
+        """Newest first."""
+        found = [
+            call
+            for call in self._calls.values()
+            if (since is None or call.started_at >= since)
+            and (until is None or call.started_at < until)
+            and department in (None, call.department)
+            and caller_number in (None, call.caller_number)
+        ]
+        return sorted(found, key=lambda call: (call.started_at, call.id), reverse=True)[:limit]
+
+    async def call(self, call_id: str) -> StoredCall | None:
+        """One call."""
+        return self._calls.get(call_id)
+
+    async def find_call_by_uniqueid(self, uniqueid: str) -> StoredCall | None:
+        """The newest call with that leg."""
+        found = [call for call in self._calls.values() if uniqueid in uniqueids_of(call.record)]
+        return max(found, key=lambda call: call.started_at, default=None)
+
+    async def add_note(
+        self, call_id: str, author: str, fields: Mapping[str, str], *, key: str, at: datetime | None = None
+    ) -> Note:
+        """The next version, or the one that ``key`` made before."""
+        if call_id not in self._calls:
+            raise NotStored("call", call_id)
+        for note in (note for versions in self._notes.values() for note in versions):
+            if note.key == clean(key):
+                return note
+        versions = self._notes.setdefault(call_id, [])
+        added = Note(call_id, len(versions) + 1, clean(key), clean(author), utc(at), clean(fields))
+        versions.append(added)
+        self._announce("note", call_id, added.at)
+        return added
+
+    async def notes(self, call_id: str) -> list[Note]:
+        """Oldest first."""
+        return list(self._notes.get(call_id, ()))
+
+    # Conversations, the directory, prompts, users -------------------------------------
+
+    async def put_conversation(
+        self, key: str, state: Mapping[str, Any], *, at: datetime | None = None
+    ) -> None:
+        """Insert or replace."""
+        self._conversations[key] = Conversation(key, clean(state), utc(at))
+
+    async def get_conversation(self, key: str) -> Conversation | None:
+        """One conversation."""
+        return self._conversations.get(key)
+
+    async def drop_conversations(self, before: datetime) -> int:
+        """Delete the old."""
+        old = [key for key, conversation in self._conversations.items() if conversation.updated_at < before]
+        for key in old:
+            del self._conversations[key]
+        return len(old)
+
+    async def save_directory(
+        self, departments: Sequence[DepartmentEntry], agents: Sequence[AgentEntry]
+    ) -> None:
+        """Put those who are there, mark the others inactive."""
+        self._departments = {slug: replace(gone, active=False) for slug, gone in self._departments.items()}
+        self._agents = {extension: replace(gone, active=False) for extension, gone in self._agents.items()}
+        self._departments |= {department.slug: department for department in departments}
+        self._agents |= {agent.extension: agent for agent in agents}
+        self._announce("directory", "", utc(None))
+
+    async def agents(self) -> list[AgentEntry]:
+        """By extension."""
+        return [self._agents[extension] for extension in sorted(self._agents)]
+
+    async def departments(self) -> list[DepartmentEntry]:
+        """By slug."""
+        return [self._departments[slug] for slug in sorted(self._departments)]
+
+    async def save_prompt(self, prompt: PromptEntry) -> None:
+        """The first text of a version stays."""
+        self._prompts.setdefault(prompt.version, prompt)
+
+    async def prompt(self, version: str) -> PromptEntry | None:
+        """One version."""
+        return self._prompts.get(version)
+
+    async def save_user(self, user: UserEntry) -> None:
+        """Insert or replace."""
+        self._users[user.name] = user
+
+    async def users(self) -> list[UserEntry]:
+        """By name."""
+        return [self._users[name] for name in sorted(self._users)]
+
+    async def user_of_token(self, token_hash: str) -> UserEntry | None:
+        """Active users only."""
+        users = (user for user in self._users.values() if user.active and user.token_hash == token_hash)
+        return next(users, None)
+
+    # Heartbeats, audit, changes -------------------------------------------------------
+
+    async def beat(
+        self, service: str, node: str, detail: Mapping[str, Any], *, at: datetime | None = None
+    ) -> None:
+        """Insert or replace."""
+        self._heartbeats[service, node] = Heartbeat(service, node, utc(at), clean(detail))
+
+    async def heartbeats(self) -> list[Heartbeat]:
+        """By service and node."""
+        return [self._heartbeats[key] for key in sorted(self._heartbeats)]
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Once per key."""
+        self._audits.setdefault(entry.key, entry)
+
+    async def audits(self, *, since: datetime | None = None, limit: int = 100) -> list[AuditEntry]:
+        """Newest first."""
+        found = [entry for entry in self._audits.values() if since is None or entry.at >= since]
+        return sorted(sorted(found, key=lambda entry: entry.key), key=lambda entry: entry.at, reverse=True)[
+            :limit
+        ]
+
+    async def changes(self, after: int, limit: int = 500) -> list[Change]:
+        """In order."""
+        return [change for change in self._changes if change.seq > after][:limit]
+
+    async def last_change(self) -> int:
+        """The newest number."""
+        return self._seq

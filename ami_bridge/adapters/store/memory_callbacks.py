@@ -1,0 +1,252 @@
+"""The callback half of :class:`ami_bridge.adapters.store.memory.MemoryStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Unpack
+
+from ami_bridge.adapters.store.entries import NotStored, callback_id, clean, utc
+from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling
+from ami_bridge.core import callbacks as core
+from ami_bridge.core.callbacks import (
+    Attempt,
+    AttemptState,
+    Callback,
+    CallbackEvent,
+    CallbackFields,
+    CallbackState,
+    Consent,
+    RetryPolicy,
+)
+
+
+class MemoryCallbacks:
+    """See :class:`ami_bridge.adapters.store.port.CallbackStore`."""
+
+    def __init__(self) -> None:
+        self._callbacks: dict[str, Callback] = {}
+        self._consents: dict[str, list[Consent]] = {}
+        self._attempts: dict[str, Attempt] = {}
+
+    def _announce(self, kind: str, subject: str, at: datetime) -> None:
+        raise NotImplementedError
+
+    def _keep(self, after: Callback, at: datetime) -> Callback:
+        given = self._consents.setdefault(after.id, [])
+        if after.consent is not None and after.consent not in given:
+            given.append(after.consent)
+        self._callbacks[after.id] = after
+        self._announce("callback", after.id, at)
+        return after
+
+    def _known(self, wanted: str) -> Callback:
+        found = self._callbacks.get(wanted)
+        if found is None:
+            raise NotStored("callback", wanted)
+        return found
+
+    def _known_attempt(self, wanted: str) -> tuple[Callback, Attempt]:
+        attempt = self._attempts.get(wanted)
+        if attempt is None:
+            raise NotStored("attempt", wanted)
+        return self._known(attempt.callback_id), attempt
+
+    async def create_callback(
+        self,
+        key: str,
+        department: str,
+        *,
+        event: CallbackEvent | None = None,
+        channel_uniqueid: str | None = None,
+        at: datetime | None = None,
+        **fields: Unpack[CallbackFields],
+    ) -> Callback:
+        """Insert once per ``key``."""
+        at = utc(at)
+        key, department, channel_uniqueid = clean(key), clean(department), clean(channel_uniqueid)
+        new_id = callback_id(key, at)
+        blank = Callback(
+            new_id, key, department, CallbackState.CAPTURING, at, at, channel_uniqueid=channel_uniqueid
+        )
+        after = changed_by(blank, event, at, fields)
+        known = next((callback for callback in self._callbacks.values() if callback.key == key), None)
+        return known or self._keep(after, at)
+
+    async def update_callback(
+        self,
+        callback_id: str,
+        *,
+        event: CallbackEvent | None = None,
+        by: str = "",
+        reason: str = "",
+        at: datetime | None = None,
+        **fields: Unpack[CallbackFields],
+    ) -> Callback:
+        """Fields first, then the event."""
+        at = utc(at)
+        before = self._known(callback_id)
+        after = changed_by(before, event, at, fields, by=by, reason=reason)
+        return before if after is before else self._keep(after, at)
+
+    async def finish_capture(self, channel_uniqueid: str, *, at: datetime | None = None) -> Callback | None:
+        """Keep what there is."""
+        found = await self.callback_of_channel(channel_uniqueid)
+        if found is None or found.state is not CallbackState.CAPTURING:
+            return found
+        return self._keep(core.advance(found, CallbackEvent.BROKEN_OFF, utc(at)), utc(at))
+
+    async def callback(self, callback_id: str) -> Callback | None:
+        """One callback."""
+        return self._callbacks.get(callback_id)
+
+    async def callback_of_channel(self, channel_uniqueid: str) -> Callback | None:
+        """The newest, should a channel ever have had two."""
+        found = (
+            callback for callback in self._newest_first() if callback.channel_uniqueid == channel_uniqueid
+        )
+        return next(found, None)
+
+    def _newest_first(self) -> list[Callback]:
+        return sorted(
+            self._callbacks.values(), key=lambda callback: (callback.created_at, callback.id), reverse=True
+        )
+
+    async def callbacks(
+        self,
+        *,
+        states: Collection[CallbackState] | None = None,
+        department: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Callback]:
+        """Newest first."""
+        return [
+            callback
+            for callback in self._newest_first()
+            if (states is None or callback.state in states)
+            and department in (None, callback.department)
+            and (since is None or callback.created_at >= since)
+            and (until is None or callback.created_at < until)
+        ][:limit]
+
+    async def consents(self, callback_id: str) -> list[Consent]:
+        """Oldest first."""
+        return sorted(self._consents.get(callback_id, ()), key=lambda consent: consent.given_at)
+
+    async def claim_due(
+        self, now: datetime, worker: str, lease_seconds: float, limit: int = 1
+    ) -> list[Callback]:
+        """Longest due first."""
+        now = utc(now)
+        await self.expire_overdue(now)
+        in_use = {callback.number for callback in self._callbacks.values() if _in_use(callback, now)}
+        claimed: list[Callback] = []
+        for callback in sorted(self._callbacks.values(), key=_turn(now)):
+            ready = (
+                callback.state in core.CLAIMABLE and callback.due_at is not None and callback.due_at <= now
+            )
+            if ready and callback.dialable and callback.number not in in_use and len(claimed) < limit:
+                in_use.add(callback.number)
+                claimed.append(self._keep(core.claim(callback, worker, now, lease_seconds), now))
+        return claimed
+
+    async def renew_lease(
+        self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None
+    ) -> Callback:
+        """Only the holder may."""
+        now = utc(now)
+        before = self._known(callback_id)
+        check_claim(before, fence, now)
+        until = now + timedelta(seconds=lease_seconds)
+        after = replace(before, lease_until=until, revision=before.revision + 1)
+        self._callbacks[after.id] = after
+        return after
+
+    async def release_claim(
+        self, callback_id: str, fence: int, *, due_at: datetime | None = None, at: datetime | None = None
+    ) -> Callback:
+        """Back to the queue, due at once or at ``due_at``."""
+        at = utc(at)
+        before = self._known(callback_id)
+        check_claim(before, fence, at)
+        after = core.advance(before, CallbackEvent.RELEASED, at)
+        return self._keep(replace(after, due_at=due_at or before.due_at), at)
+
+    async def begin_attempt(
+        self, callback_id: str, fence: int, channel_id: str, *, agent: str, at: datetime | None = None
+    ) -> Attempt:
+        """Stored when it returns."""
+        at = utc(at)
+        before = self._known(callback_id)
+        for known in self._attempts.values():
+            if (known.callback_id, known.fence, known.channel_id) == (callback_id, fence, channel_id):
+                return known
+        check_claim(before, fence, at)
+        after, attempt = core.dial(before, channel_id, agent, at)
+        self._attempts[attempt.id] = attempt
+        self._keep(after, at)
+        return attempt
+
+    async def connect_attempt(self, attempt_id: str, *, at: datetime | None = None) -> Callback:
+        """Talking."""
+        at = utc(at)
+        before, attempt = self._known_attempt(attempt_id)
+        if attempt.state is AttemptState.TALKING:
+            return before
+        check_dialling(before, attempt)
+        after = core.connect(before, attempt, at)
+        self._attempts[attempt_id] = core.step_attempt(attempt, AttemptState.TALKING, at)
+        return self._keep(after, at)
+
+    async def finish_attempt(
+        self,
+        attempt_id: str,
+        result: AttemptState,
+        *,
+        policy: RetryPolicy,
+        detail: str = "",
+        at: datetime | None = None,
+    ) -> Callback:
+        """Result and consequence together."""
+        at = utc(at)
+        before, attempt = self._known_attempt(attempt_id)
+        if attempt.state is result:
+            return before
+        check_dialling(before, attempt)
+        ended = core.step_attempt(attempt, result, at, clean(detail))
+        after = core.settle(before, attempt, result, at, policy)
+        self._attempts[attempt_id] = ended
+        return self._keep(after, at)
+
+    async def attempts(self, callback_id: str) -> list[Attempt]:
+        """Oldest first."""
+        found = [attempt for attempt in self._attempts.values() if attempt.callback_id == callback_id]
+        return sorted(found, key=lambda attempt: (attempt.started_at, attempt.fence))
+
+    async def expire_overdue(self, now: datetime) -> list[Callback]:
+        """What time demands."""
+        now = utc(now)
+        found = [core.overdue(callback, now) for callback in self._callbacks.values()]
+        changed = [after for after in found if after is not None]
+        for after in changed:
+            self._keep(after, now)
+            if after.state is CallbackState.UNKNOWN:
+                self._lose_attempts(after, now)
+        return changed
+
+    def _lose_attempts(self, callback: Callback, now: datetime) -> None:
+        for attempt in list(self._attempts.values()):
+            if attempt.callback_id == callback.id and attempt.state in core.OPEN_ATTEMPT:
+                self._attempts[attempt.id] = core.step_attempt(attempt, AttemptState.UNKNOWN, now)
+
+
+def _in_use(callback: Callback, now: datetime) -> bool:
+    lost = callback.state is CallbackState.UNKNOWN and callback.updated_at > now - core.UNKNOWN_HOLD
+    return callback.state in core.HELD or lost
+
+
+def _turn(now: datetime) -> Callable[[Callback], tuple[datetime, datetime, str]]:
+    return lambda callback: (callback.due_at or now, callback.created_at, callback.id)

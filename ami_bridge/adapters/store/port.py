@@ -1,0 +1,255 @@
+"""What the rest of the system may ask of a store, and what it gets back.
+
+``SqlStore`` (SQLite, PostgreSQL) and ``MemoryStore`` both keep this contract; one suite of tests runs on
+both. Every write is idempotent on its own key, so that a replay of the journal never doubles anything.
+Instants go in and come out with a zone (out: UTC). ``at`` and ``now`` default to the present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, Unpack
+
+from ami_bridge.adapters.store.entries import (
+    AgentEntry,
+    AuditEntry,
+    Change,
+    Conversation,
+    DepartmentEntry,
+    Heartbeat,
+    Note,
+    PromptEntry,
+    StoredCall,
+    UserEntry,
+)
+from ami_bridge.core.callbacks import (
+    Attempt,
+    AttemptState,
+    Callback,
+    CallbackEvent,
+    CallbackFields,
+    CallbackState,
+    Consent,
+    RetryPolicy,
+)
+
+
+class CallStore(Protocol):
+    """Calls, their legs and their notes."""
+
+    async def save_call(self, record: Mapping[str, Any]) -> None:
+        """Insert or replace the call ``record["id"]``; a finished call is never reopened by a late copy.
+
+        ``record`` is ``CallRecord.as_json()``: only ``id`` is required.
+        """
+
+    async def calls(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        department: str | None = None,
+        caller_number: str | None = None,
+        limit: int = 100,
+    ) -> list[StoredCall]:
+        """Calls that started in ``[since, until)``, newest first."""
+
+    async def call(self, call_id: str) -> StoredCall | None:
+        """The call with our own id ``call_id``."""
+
+    async def find_call_by_uniqueid(self, uniqueid: str) -> StoredCall | None:
+        """The newest call that one of whose legs had Asterisk's ``uniqueid``."""
+
+    async def add_note(
+        self, call_id: str, author: str, fields: Mapping[str, str], *, key: str, at: datetime | None = None
+    ) -> Note:
+        """Add the next version of the call's note; the same ``key`` again returns what was stored first.
+
+        Raises NotStored for an unknown call.
+        """
+
+    async def notes(self, call_id: str) -> list[Note]:
+        """All versions, oldest first."""
+
+
+class CallbackStore(Protocol):
+    """Callbacks and attempts. Every method may raise IllegalTransition (see core.callbacks) and NotStored."""
+
+    async def create_callback(
+        self,
+        key: str,
+        department: str,
+        *,
+        event: CallbackEvent | None = None,
+        channel_uniqueid: str | None = None,
+        at: datetime | None = None,
+        **fields: Unpack[CallbackFields],
+    ) -> Callback:
+        """Start one as ``capturing`` and apply ``event`` at once; an existing ``key`` comes back as it is."""
+
+    async def update_callback(
+        self,
+        callback_id: str,
+        *,
+        event: CallbackEvent | None = None,
+        by: str = "",
+        reason: str = "",
+        at: datetime | None = None,
+        **fields: Unpack[CallbackFields],
+    ) -> Callback:
+        """Amend ``fields`` and then apply ``event``, both or neither."""
+
+    async def finish_capture(self, channel_uniqueid: str, *, at: datetime | None = None) -> Callback | None:
+        """The caller's channel is gone: a capture left half-way becomes ``partial``. None: there was none."""
+
+    async def callback(self, callback_id: str) -> Callback | None:
+        """One callback."""
+
+    async def callback_of_channel(self, channel_uniqueid: str) -> Callback | None:
+        """The callback that was captured on this channel."""
+
+    async def callbacks(
+        self,
+        *,
+        states: Collection[CallbackState] | None = None,
+        department: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Callback]:
+        """Callbacks that were created in ``[since, until)``, newest first."""
+
+    async def consents(self, callback_id: str) -> list[Consent]:
+        """Every consent that was given for it, oldest first: the evidence (S9)."""
+
+    async def claim_due(
+        self, now: datetime, worker: str, lease_seconds: float, limit: int = 1
+    ) -> list[Callback]:
+        """Take up to ``limit`` due callbacks for ``worker``, longest due first, after :meth:`expire_overdue`.
+
+        Only callbacks with number and consent; never two of one number; none whose number is being dialled
+        or was lost from sight within the last hour.
+        """
+
+    async def renew_lease(
+        self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None
+    ) -> Callback:
+        """Hold on to a claimed, dialling or talking callback. Raises StaleFence."""
+
+    async def release_claim(
+        self, callback_id: str, fence: int, *, due_at: datetime | None = None, at: datetime | None = None
+    ) -> Callback:
+        """Give a claim back before anything was dialled. Raises StaleFence."""
+
+    async def begin_attempt(
+        self, callback_id: str, fence: int, channel_id: str, *, agent: str, at: datetime | None = None
+    ) -> Attempt:
+        """Store ``dialing``. It is committed when this returns: only then may the Originate be sent.
+
+        The same ``channel_id`` again returns the same attempt. Raises StaleFence.
+        """
+
+    async def connect_attempt(self, attempt_id: str, *, at: datetime | None = None) -> Callback:
+        """Agent and customer are talking. Raises StaleFence."""
+
+    async def finish_attempt(
+        self,
+        attempt_id: str,
+        result: AttemptState,
+        *,
+        policy: RetryPolicy,
+        detail: str = "",
+        at: datetime | None = None,
+    ) -> Callback:
+        """Store the result and what follows from it; the same again changes nothing. Raises StaleFence."""
+
+    async def attempts(self, callback_id: str) -> list[Attempt]:
+        """All attempts, oldest first."""
+
+    async def expire_overdue(self, now: datetime) -> list[Callback]:
+        """Do what time demands and return what changed.
+
+        A claim without a dial goes back to the queue; a lease that ran out while dialling or talking makes
+        callback and attempt ``unknown``; past ``expires_at`` is ``expired``; a capture nobody has touched for
+        an hour is ``partial``.
+        """
+
+
+class DeskStore(Protocol):
+    """Conversations, people, prompts, the change feed, heartbeats and the audit trail."""
+
+    async def put_conversation(
+        self, key: str, state: Mapping[str, Any], *, at: datetime | None = None
+    ) -> None:
+        """Keep an AGI conversation's ``state`` under the channel uniqueid ``key``."""
+
+    async def get_conversation(self, key: str) -> Conversation | None:
+        """The conversation of a channel."""
+
+    async def drop_conversations(self, before: datetime) -> int:
+        """Forget conversations untouched since ``before``; returns how many."""
+
+    async def save_directory(
+        self, departments: Sequence[DepartmentEntry], agents: Sequence[AgentEntry]
+    ) -> None:
+        """Make the stored directory equal to the configuration; people who left stay, marked inactive."""
+
+    async def agents(self) -> list[AgentEntry]:
+        """Every agent, by extension."""
+
+    async def departments(self) -> list[DepartmentEntry]:
+        """Every department, by slug."""
+
+    async def save_prompt(self, prompt: PromptEntry) -> None:
+        """Keep the words of a prompt version, so that a consent names what was heard. Never overwritten."""
+
+    async def prompt(self, version: str) -> PromptEntry | None:
+        """One prompt version."""
+
+    async def save_user(self, user: UserEntry) -> None:
+        """Insert or replace a user of the desk."""
+
+    async def users(self) -> list[UserEntry]:
+        """Every user, by name."""
+
+    async def user_of_token(self, token_hash: str) -> UserEntry | None:
+        """The active user whose token has this SHA-256 (hex)."""
+
+    async def beat(
+        self, service: str, node: str, detail: Mapping[str, Any], *, at: datetime | None = None
+    ) -> None:
+        """A service says that it lives."""
+
+    async def heartbeats(self) -> list[Heartbeat]:
+        """The last beat of each service on each node."""
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Add to the audit trail, once per ``entry.key``."""
+
+    async def audits(self, *, since: datetime | None = None, limit: int = 100) -> list[AuditEntry]:
+        """The audit trail, newest first."""
+
+    async def changes(self, after: int, limit: int = 500) -> list[Change]:
+        """Changes with a sequence number above ``after``, in order. A change seen once never appears later
+        with a lower number. Old ones are pruned (:data:`KEPT_CHANGES`)."""
+
+    async def last_change(self) -> int:
+        """The newest sequence number, 0 when nothing has ever happened."""
+
+
+class Store(CallStore, CallbackStore, DeskStore, Protocol):
+    """The whole port."""
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date; safe when several processes do so at once."""
+
+    async def close(self) -> None:
+        """Release every connection. Harmless when called twice."""
+
+    async def ping(self) -> None:
+        """Return when the store answers. Raises StoreUnavailable."""
+
+
+#: How many entries of the change feed are kept for readers that fell behind.
+KEPT_CHANGES = 20_000

@@ -1,0 +1,34 @@
+"""The store on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from ami_bridge.adapters.store.database import Database
+from ami_bridge.adapters.store.sql_callbacks import SqlCallbacks
+from ami_bridge.adapters.store.sql_calls import SqlCalls
+from ami_bridge.adapters.store.sql_desk import SqlDesk
+
+
+class SqlStore(SqlCalls, SqlCallbacks, SqlDesk):
+    """:class:`ami_bridge.adapters.store.port.Store` on a database.
+
+    ``url`` is SQLAlchemy's: ``sqlite+aiosqlite:////abs/path.db`` or ``postgresql+asyncpg://user@host/name``.
+    One instance per process is enough; it may be used by many tasks at once.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    async def open(self) -> None:
+        """Connect and migrate. Raises StoreUnavailable with the remedy."""
+        await self._database.open()
+
+    async def close(self) -> None:
+        """Release every connection."""
+        await self._database.close()
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable."""
+        async with self._database.reading() as connection:
+            await connection.execute(sa.select(1))

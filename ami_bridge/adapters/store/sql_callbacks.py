@@ -1,0 +1,370 @@
+"""Callbacks, consents and attempts in SQL. Decisions are the core's; here is only who may write when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Unpack
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ami_bridge.adapters.store import tables as t
+from ami_bridge.adapters.store.database import Database, announce
+from ami_bridge.adapters.store.entries import NotStored, callback_id, clean, utc
+from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling
+from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, within
+from ami_bridge.core import callbacks as core
+from ami_bridge.core.callbacks import (
+    Attempt,
+    AttemptState,
+    Callback,
+    CallbackEvent,
+    CallbackFields,
+    CallbackState,
+    Consent,
+    RetryPolicy,
+)
+
+_CLAIM_TRIES = 5
+
+
+class SqlCallbacks:
+    """See :class:`ami_bridge.adapters.store.port.CallbackStore`."""
+
+    _database: Database
+
+    async def create_callback(
+        self,
+        key: str,
+        department: str,
+        *,
+        event: CallbackEvent | None = None,
+        channel_uniqueid: str | None = None,
+        at: datetime | None = None,
+        **fields: Unpack[CallbackFields],
+    ) -> Callback:
+        """Insert once per ``key``."""
+        at = utc(at)
+        key, department, channel_uniqueid = clean(key), clean(department), clean(channel_uniqueid)
+        blank = Callback(
+            callback_id(key, at),
+            key,
+            department,
+            CallbackState.CAPTURING,
+            at,
+            at,
+            channel_uniqueid=channel_uniqueid,
+        )
+        after = changed_by(blank, event, at, fields)
+        async with self._database.writing() as connection:
+            if await insert_once(connection, t.callback, columns_of(after, t.callback)):
+                await _keep_consent(connection, blank, after)
+                await announce(connection, "callback", after.id, at)
+                return after
+            (existing,) = await _load(connection, sa.select(t.callback).where(t.callback.c.key == key))
+            return existing
+
+    async def update_callback(
+        self,
+        callback_id: str,
+        *,
+        event: CallbackEvent | None = None,
+        by: str = "",
+        reason: str = "",
+        at: datetime | None = None,
+        **fields: Unpack[CallbackFields],
+    ) -> Callback:
+        """Fields first, then the event."""
+        at = utc(at)
+        async with self._database.writing() as connection:
+            before = await _locked(connection, callback_id)
+            return await _write(
+                connection, before, changed_by(before, event, at, fields, by=by, reason=reason), at
+            )
+
+    async def finish_capture(self, channel_uniqueid: str, *, at: datetime | None = None) -> Callback | None:
+        """Keep what there is."""
+        at = utc(at)
+        async with self._database.writing() as connection:
+            found = await _load(connection, _of_channel(channel_uniqueid).with_for_update())
+            if not found or found[0].state is not CallbackState.CAPTURING:
+                return found[0] if found else None
+            after = core.advance(found[0], CallbackEvent.BROKEN_OFF, at)
+            return await _write(connection, found[0], after, at)
+
+    async def callback(self, callback_id: str) -> Callback | None:
+        """One callback."""
+        found = await self._read(sa.select(t.callback).where(t.callback.c.id == clean(callback_id)))
+        return found[0] if found else None
+
+    async def callback_of_channel(self, channel_uniqueid: str) -> Callback | None:
+        """The newest, should a channel ever have had two."""
+        found = await self._read(_of_channel(channel_uniqueid))
+        return found[0] if found else None
+
+    async def callbacks(
+        self,
+        *,
+        states: Collection[CallbackState] | None = None,
+        department: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Callback]:
+        """Newest first."""
+        query = sa.select(t.callback).where(*within(t.callback.c.created_at, since, until))
+        if states is not None:
+            query = query.where(t.callback.c.state.in_([state.value for state in states]))
+        if department is not None:
+            query = query.where(t.callback.c.department == clean(department))
+        return await self._read(
+            query.order_by(t.callback.c.created_at.desc(), t.callback.c.id.desc()).limit(limit)
+        )
+
+    async def _read(self, query: sa.Select[Any]) -> list[Callback]:
+        async with self._database.reading() as connection:
+            return await _load(connection, query)
+
+    async def consents(self, callback_id: str) -> list[Consent]:
+        """Oldest first."""
+        async with self._database.reading() as connection:
+            rows = await _consent_rows(connection, [clean(callback_id)])
+        return [entry_of(Consent, row) for row in rows]
+
+    async def claim_due(
+        self, now: datetime, worker: str, lease_seconds: float, limit: int = 1
+    ) -> list[Callback]:
+        """Rows that another worker is just claiming are skipped, not waited for."""
+        now = utc(now)
+        await self.expire_overdue(now)
+        for tried in range(_CLAIM_TRIES):
+            try:
+                async with self._database.writing() as connection:
+                    due = await _load(connection, _due(now, limit))
+                    claimed = [core.claim(callback, worker, now, lease_seconds) for callback in due]
+                    for before, after in zip(due, claimed, strict=True):
+                        await _update(connection, before, after)
+                    for after in claimed:
+                        await announce(connection, "callback", after.id, now)
+                    return claimed
+            except sa.exc.IntegrityError:
+                # In the same instant another worker took another callback of one of these numbers, and the
+                # unique index refused ours. It has committed by now, so the next look does not offer it.
+                if tried == _CLAIM_TRIES - 1:
+                    raise
+        return []
+
+    async def renew_lease(
+        self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None
+    ) -> Callback:
+        """Only the holder may."""
+        now = utc(now)
+        async with self._database.writing() as connection:
+            before = await _locked(connection, callback_id)
+            check_claim(before, fence, now)
+            after = replace(
+                before, lease_until=now + timedelta(seconds=lease_seconds), revision=before.revision + 1
+            )
+            await _update(connection, before, after)  # nothing that a desk would show
+            return after
+
+    async def release_claim(
+        self, callback_id: str, fence: int, *, due_at: datetime | None = None, at: datetime | None = None
+    ) -> Callback:
+        """Back to the queue, due at once or at ``due_at``."""
+        at = utc(at)
+        async with self._database.writing() as connection:
+            before = await _locked(connection, callback_id)
+            check_claim(before, fence, at)
+            after = core.advance(before, CallbackEvent.RELEASED, at)
+            return await _write(connection, before, replace(after, due_at=due_at or before.due_at), at)
+
+    async def begin_attempt(
+        self, callback_id: str, fence: int, channel_id: str, *, agent: str, at: datetime | None = None
+    ) -> Attempt:
+        """Committed when it returns."""
+        at = utc(at)
+        async with self._database.writing() as connection:
+            before = await _locked(connection, callback_id)
+            known = await _attempts(connection, t.attempt.c.channel_id == channel_id)
+            if known and (known[0].callback_id, known[0].fence) == (before.id, fence):
+                return known[0]
+            check_claim(before, fence, at)
+            after, attempt = core.dial(before, channel_id, agent, at)
+            await connection.execute(sa.insert(t.attempt).values(**columns_of(attempt, t.attempt)))
+            await _write(connection, before, after, at)
+            return attempt
+
+    async def connect_attempt(self, attempt_id: str, *, at: datetime | None = None) -> Callback:
+        """Talking."""
+        at = utc(at)
+        async with self._database.writing() as connection:
+            before, attempt = await _locked_attempt(connection, attempt_id)
+            if attempt.state is AttemptState.TALKING:
+                return before
+            check_dialling(before, attempt)
+            after = core.connect(before, attempt, at)
+            await _update_attempt(connection, core.step_attempt(attempt, AttemptState.TALKING, at))
+            return await _write(connection, before, after, at)
+
+    async def finish_attempt(
+        self,
+        attempt_id: str,
+        result: AttemptState,
+        *,
+        policy: RetryPolicy,
+        detail: str = "",
+        at: datetime | None = None,
+    ) -> Callback:
+        """Result and consequence in one transaction."""
+        at = utc(at)
+        async with self._database.writing() as connection:
+            before, attempt = await _locked_attempt(connection, attempt_id)
+            if attempt.state is result:
+                return before
+            check_dialling(before, attempt)
+            ended = core.step_attempt(attempt, result, at, clean(detail))
+            after = core.settle(before, attempt, result, at, policy)
+            await _update_attempt(connection, ended)
+            return await _write(connection, before, after, at)
+
+    async def attempts(self, callback_id: str) -> list[Attempt]:
+        """Oldest first."""
+        async with self._database.reading() as connection:
+            return await _attempts(connection, t.attempt.c.callback_id == clean(callback_id))
+
+    async def expire_overdue(self, now: datetime) -> list[Callback]:
+        """Skips what another worker is just working on."""
+        now = utc(now)
+        async with self._database.reading() as connection:  # most of the time there is nothing to do
+            if not await _load(connection, _maybe_overdue(now)):
+                return []
+        async with self._database.writing() as connection:
+            changed = []
+            for before in await _load(connection, _maybe_overdue(now).with_for_update(skip_locked=True)):
+                after = core.overdue(before, now)
+                if after is not None:
+                    changed.append(after)
+                    await _update(connection, before, after)
+                    await _lose_attempt(connection, after, now)
+            for after in changed:
+                await announce(connection, "callback", after.id, now)
+            return changed
+
+
+def _of_channel(channel_uniqueid: str) -> sa.Select[Any]:
+    query = sa.select(t.callback).where(t.callback.c.channel_uniqueid == clean(channel_uniqueid))
+    return query.order_by(t.callback.c.created_at.desc()).limit(1)
+
+
+def _due(now: datetime, limit: int) -> sa.Select[Any]:
+    """Due callbacks, at most one per number, none of a number that is in somebody's hands."""
+    other = t.callback.alias("other")
+    lost = sa.and_(other.c.state == CallbackState.UNKNOWN.value, other.c.updated_at > now - core.UNKNOWN_HOLD)
+    in_use = sa.or_(other.c.state.in_([state.value for state in core.HELD]), lost)
+    consented = sa.exists().where(t.callback_consent.c.callback_id == t.callback.c.id)
+    ready = (
+        t.callback.c.state.in_([state.value for state in core.CLAIMABLE]),
+        t.callback.c.due_at <= now,
+        t.callback.c.number.is_not(None),
+        consented,
+    )
+    order = (t.callback.c.due_at, t.callback.c.created_at, t.callback.c.id)
+    turn = sa.func.row_number().over(partition_by=t.callback.c.number, order_by=order).label("turn")
+    busy = sa.exists().where(other.c.number == t.callback.c.number, in_use)
+    first = sa.select(t.callback.c.id, turn).where(*ready, ~busy).subquery()
+    chosen = sa.select(first.c.id).where(first.c.turn == 1)
+    # Asked again outside: for a row that changed meanwhile PostgreSQL repeats only this level.
+    query = sa.select(t.callback).where(t.callback.c.id.in_(chosen), *ready)
+    return query.order_by(*order).limit(limit).with_for_update(skip_locked=True)
+
+
+def _maybe_overdue(now: datetime) -> sa.Select[Any]:
+    c = t.callback.c
+    return sa.select(t.callback).where(
+        sa.or_(
+            sa.and_(c.state.in_([state.value for state in core.HELD]), c.lease_until <= now),
+            sa.and_(c.state.in_([state.value for state in core.CLAIMABLE]), c.expires_at <= now),
+            sa.and_(c.state == CallbackState.CAPTURING.value, c.updated_at <= now - core.CAPTURE_LIMIT),
+        )
+    )
+
+
+async def _load(connection: AsyncConnection, query: sa.Select[Any]) -> list[Callback]:
+    rows = await all_rows(connection, query)
+    consents: dict[str, Consent] = {}
+    for consent in await _consent_rows(connection, [row["id"] for row in rows]):
+        consents[consent["callback_id"]] = entry_of(Consent, consent)
+    return [_callback_of(row, consents.get(row["id"])) for row in rows]
+
+
+def _callback_of(row: Mapping[str, Any], consent: Consent | None) -> Callback:
+    return entry_of(Callback, {**row, "state": CallbackState(row["state"])}, consent=consent)
+
+
+async def _consent_rows(connection: AsyncConnection, ids: Sequence[str]) -> list[Mapping[str, Any]]:
+    if not ids:
+        return []
+    query = sa.select(t.callback_consent).where(t.callback_consent.c.callback_id.in_(ids))
+    return await all_rows(connection, query.order_by(t.callback_consent.c.given_at))
+
+
+async def _locked(connection: AsyncConnection, callback_id: str) -> Callback:
+    query = sa.select(t.callback).where(t.callback.c.id == clean(callback_id)).with_for_update()
+    found = await _load(connection, query)
+    if not found:
+        raise NotStored("callback", callback_id)
+    return found[0]
+
+
+async def _attempts(connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> list[Attempt]:
+    query = sa.select(t.attempt).where(condition).order_by(t.attempt.c.started_at, t.attempt.c.fence)
+    rows = await all_rows(connection, query)
+    return [entry_of(Attempt, {**row, "state": AttemptState(row["state"])}) for row in rows]
+
+
+async def _locked_attempt(connection: AsyncConnection, attempt_id: str) -> tuple[Callback, Attempt]:
+    condition = t.attempt.c.id == clean(attempt_id)
+    found = await _attempts(connection, condition)
+    if not found:
+        raise NotStored("attempt", attempt_id)
+    callback = await _locked(connection, found[0].callback_id)
+    (attempt,) = await _attempts(
+        connection, condition
+    )  # again: it may have changed while we waited for the lock
+    return callback, attempt
+
+
+async def _write(connection: AsyncConnection, before: Callback, after: Callback, at: datetime) -> Callback:
+    if after is not before:
+        await _update(connection, before, after)
+        await _keep_consent(connection, before, after)
+        await announce(connection, "callback", after.id, at)
+    return after
+
+
+async def _update(connection: AsyncConnection, before: Callback, after: Callback) -> None:
+    same = (t.callback.c.id == before.id, t.callback.c.revision == before.revision)
+    statement = sa.update(t.callback).where(*same).values(**columns_of(after, t.callback))
+    if (await connection.execute(statement)).rowcount != 1:
+        raise AssertionError(f"callback {before.id} changed under its lock")
+
+
+async def _keep_consent(connection: AsyncConnection, before: Callback, after: Callback) -> None:
+    if after.consent is not None and after.consent != before.consent:
+        values = columns_of(after.consent, t.callback_consent) | {"callback_id": after.id}
+        await insert_once(connection, t.callback_consent, values)
+
+
+async def _update_attempt(connection: AsyncConnection, attempt: Attempt) -> None:
+    statement = sa.update(t.attempt).where(t.attempt.c.id == attempt.id)
+    await connection.execute(statement.values(**columns_of(attempt, t.attempt)))
+
+
+async def _lose_attempt(connection: AsyncConnection, callback: Callback, now: datetime) -> None:
+    if callback.state is CallbackState.UNKNOWN:
+        for attempt in await _attempts(connection, t.attempt.c.callback_id == callback.id):
+            if attempt.state in core.OPEN_ATTEMPT:
+                await _update_attempt(connection, core.step_attempt(attempt, AttemptState.UNKNOWN, now))

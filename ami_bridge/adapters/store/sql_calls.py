@@ -1,0 +1,106 @@
+"""Calls, legs and notes in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ami_bridge.adapters.store import tables as t
+from ami_bridge.adapters.store.database import Database, announce
+from ami_bridge.adapters.store.entries import (
+    Note,
+    NotStored,
+    StoredCall,
+    call_of_record,
+    clean,
+    uniqueids_of,
+    utc,
+)
+from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, put, within
+
+
+class SqlCalls:
+    """See :class:`ami_bridge.adapters.store.port.CallStore`."""
+
+    _database: Database
+
+    async def save_call(self, record: Mapping[str, Any]) -> None:
+        """Insert or replace; a finished call is never reopened."""
+        stored = call_of_record(record)
+        async with self._database.writing() as connection:
+            ended = sa.or_(t.call.c.ended_at.is_(None), sa.literal(stored.ended_at is not None))
+            if not await put(connection, t.call, columns_of(stored, t.call), where=ended):
+                return
+            for uniqueid, leg in uniqueids_of(stored.record).items():
+                await put(
+                    connection, t.leg, {"call_id": stored.id, "uniqueid": uniqueid, "record": dict(leg)}
+                )
+            await announce(connection, "call", stored.id, utc(None))
+
+    async def calls(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        department: str | None = None,
+        caller_number: str | None = None,
+        limit: int = 100,
+    ) -> list[StoredCall]:
+        """Newest first."""
+        query = sa.select(t.call).where(*within(t.call.c.started_at, since, until))
+        if department is not None:
+            query = query.where(t.call.c.department == clean(department))
+        if caller_number is not None:
+            query = query.where(t.call.c.caller_number == clean(caller_number))
+        query = query.order_by(t.call.c.started_at.desc(), t.call.c.id.desc()).limit(limit)
+        async with self._database.reading() as connection:
+            return [entry_of(StoredCall, row) for row in await all_rows(connection, query)]
+
+    async def call(self, call_id: str) -> StoredCall | None:
+        """One call."""
+        return await self._one(sa.select(t.call).where(t.call.c.id == clean(call_id)))
+
+    async def find_call_by_uniqueid(self, uniqueid: str) -> StoredCall | None:
+        """The newest call with that leg."""
+        query = sa.select(t.call).join(t.leg).where(t.leg.c.uniqueid == clean(uniqueid))
+        return await self._one(query.order_by(t.call.c.started_at.desc()).limit(1))
+
+    async def _one(self, query: sa.Select[Any]) -> StoredCall | None:
+        async with self._database.reading() as connection:
+            rows = await all_rows(connection, query)
+        return entry_of(StoredCall, rows[0]) if rows else None
+
+    async def add_note(
+        self, call_id: str, author: str, fields: Mapping[str, str], *, key: str, at: datetime | None = None
+    ) -> Note:
+        """The next version, or the one that ``key`` made before."""
+        at = utc(at)
+        async with self._database.writing() as connection:
+            await self._lock_call(connection, call_id)
+            version = await connection.scalar(_next_version(call_id)) or 1
+            note = Note(call_id, version, clean(key), clean(author), at, clean(fields))
+            if await insert_once(connection, t.note, columns_of(note, t.note)):
+                await announce(connection, "note", call_id, at)
+                return note
+            (row,) = await all_rows(connection, sa.select(t.note).where(t.note.c.key == note.key))
+            return entry_of(Note, row)
+
+    async def _lock_call(self, connection: AsyncConnection, call_id: str) -> None:
+        """Two people who add a note at once get two versions, not one error."""
+        query = sa.select(t.call.c.id).where(t.call.c.id == clean(call_id)).with_for_update()
+        if (await connection.execute(query)).scalar_one_or_none() is None:
+            raise NotStored("call", call_id)
+
+    async def notes(self, call_id: str) -> list[Note]:
+        """Oldest first."""
+        query = sa.select(t.note).where(t.note.c.call_id == clean(call_id)).order_by(t.note.c.version)
+        async with self._database.reading() as connection:
+            return [entry_of(Note, row) for row in await all_rows(connection, query)]
+
+
+def _next_version(call_id: str) -> sa.Select[Any]:
+    return sa.select(sa.func.max(t.note.c.version) + 1).where(t.note.c.call_id == clean(call_id))

@@ -1,0 +1,252 @@
+"""The tables, as SQLAlchemy sees them. A change here needs a migration; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+
+from ami_bridge.core.callbacks import HELD, OPEN_ATTEMPT
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """A zone-aware instant, kept in UTC. SQLite has no zones: there the UTC clock reading is kept."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse what has no zone; hand UTC to the database."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"The instant {value.isoformat()} has no time zone.")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say that it is UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Document = sa.JSON().with_variant(JSONB(), "postgresql")
+# SQLite counts a rowid only in a column of type INTEGER; PostgreSQL would run out of 32 bits.
+Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _text(name: str, **more: Any) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), nullable=False, server_default="", **more)
+
+
+call = sa.Table(
+    "call",
+    metadata,
+    sa.Column("id", sa.Text(), primary_key=True),
+    _text("node"),
+    sa.Column("started_at", Instant(), nullable=False),
+    sa.Column("ended_at", Instant()),
+    _text("caller_number"),
+    _text("did"),
+    _text("department"),
+    _text("disposition"),
+    _text("answered_by"),
+    sa.Column("answered_on_ring", sa.Integer()),
+    _text("ring_verdict"),
+    _text("failover_reason"),
+    _text("hung_up_by"),
+    sa.Column("record", Document, nullable=False),
+    sa.Index("ix_call_started_at", "started_at"),
+    sa.Index("ix_call_department_started_at", "department", "started_at"),
+    sa.Index("ix_call_caller_number", "caller_number"),
+)
+
+leg = sa.Table(
+    "leg",
+    metadata,
+    sa.Column("call_id", sa.ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("uniqueid", sa.Text(), primary_key=True),
+    sa.Column("record", Document, nullable=False),
+    sa.Index("ix_leg_uniqueid", "uniqueid"),
+)
+
+note = sa.Table(
+    "note",
+    metadata,
+    sa.Column("call_id", sa.ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("key", sa.Text(), nullable=False, unique=True),
+    _text("author"),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("fields", Document, nullable=False),
+)
+
+callback = sa.Table(
+    "callback",
+    metadata,
+    sa.Column("id", sa.Text(), primary_key=True),
+    sa.Column("key", sa.Text(), nullable=False, unique=True),
+    sa.Column("department", sa.Text(), nullable=False),
+    sa.Column("state", sa.Text(), nullable=False),
+    sa.Column("created_at", Instant(), nullable=False),
+    sa.Column("updated_at", Instant(), nullable=False),
+    _text("language"),
+    sa.Column("call_id", sa.Text()),  # no foreign key: the capture may be stored before its call
+    sa.Column("channel_uniqueid", sa.Text()),
+    sa.Column("place_at", Instant()),
+    _text("caller_id"),
+    sa.Column("number", sa.Text()),
+    _text("number_source"),
+    sa.Column("number_confirmed", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column("name_recording", sa.Text()),
+    sa.Column("subject_recording", sa.Text()),
+    _text("name_text"),
+    _text("subject_text"),
+    _text("suits_text"),
+    sa.Column("promised_at", Instant()),
+    sa.Column("due_at", Instant()),
+    sa.Column("expires_at", Instant()),
+    sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("worker", sa.Text()),
+    sa.Column("lease_until", Instant()),
+    sa.Column("fence", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("agent", sa.Text()),
+    _text("last_result"),
+    sa.Column("closed_at", Instant()),
+    _text("closed_by"),
+    _text("closed_reason"),
+    sa.Column("revision", sa.Integer(), nullable=False, server_default="0"),
+    sa.Index("ix_callback_state_due_at", "state", "due_at"),
+    sa.Index("ix_callback_created_at", "created_at"),
+    sa.Index("ix_callback_channel_uniqueid", "channel_uniqueid"),
+)
+
+
+def _one_per_number(name: str, table: sa.Table, states: frozenset[Any]) -> None:
+    """One telephone number is in the hands of at most one worker: the database itself refuses a second."""
+    held = table.c.state.in_(sorted(state.value for state in states))
+    sa.Index(name, table.c.number, unique=True, sqlite_where=held, postgresql_where=held)
+
+
+_one_per_number("uq_callback_number_held", callback, HELD)
+
+callback_consent = sa.Table(
+    "callback_consent",
+    metadata,
+    sa.Column("callback_id", sa.ForeignKey("callback.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("given_at", Instant(), primary_key=True),
+    sa.Column("key", sa.Text(), nullable=False),
+    sa.Column("prompt_version", sa.Text(), nullable=False),
+    _text("number"),
+    _text("purpose"),
+)
+
+attempt = sa.Table(
+    "attempt",
+    metadata,
+    sa.Column("id", sa.Text(), primary_key=True),
+    sa.Column("callback_id", sa.ForeignKey("callback.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("fence", sa.Integer(), nullable=False),
+    sa.Column("number", sa.Text(), nullable=False),
+    sa.Column("channel_id", sa.Text(), nullable=False, unique=True),
+    _text("agent"),
+    sa.Column("state", sa.Text(), nullable=False),
+    sa.Column("started_at", Instant(), nullable=False),
+    sa.Column("connected_at", Instant()),
+    sa.Column("finished_at", Instant()),
+    _text("detail"),
+    sa.Index("ix_attempt_callback_id", "callback_id"),
+)
+_one_per_number("uq_attempt_number_open", attempt, OPEN_ATTEMPT)
+
+conversation = sa.Table(
+    "conversation",
+    metadata,
+    sa.Column("key", sa.Text(), primary_key=True),
+    sa.Column("state", Document, nullable=False),
+    sa.Column("updated_at", Instant(), nullable=False),
+)
+
+department = sa.Table(
+    "department",
+    metadata,
+    sa.Column("slug", sa.Text(), primary_key=True),
+    sa.Column("names", Document, nullable=False),
+    _text("language"),
+    _text("time_zone"),
+    sa.Column("dids", Document, nullable=False),
+    sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.true()),
+)
+
+agent = sa.Table(
+    "agent",
+    metadata,
+    sa.Column("extension", sa.Text(), primary_key=True),
+    sa.Column("names", Document, nullable=False),
+    sa.Column("positions", Document, nullable=False),
+    sa.Column("departments", Document, nullable=False),
+    sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.true()),
+)
+
+prompt = sa.Table(
+    "prompt",
+    metadata,
+    sa.Column("version", sa.Text(), primary_key=True),
+    _text("kind"),
+    _text("language"),
+    _text("text"),
+)
+
+user = sa.Table(
+    "user",
+    metadata,
+    sa.Column("name", sa.Text(), primary_key=True),
+    _text("role"),
+    sa.Column("token_hash", sa.Text(), nullable=False, unique=True),
+    sa.Column("created_at", Instant(), nullable=False),
+    sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.true()),
+)
+
+heartbeat = sa.Table(
+    "heartbeat",
+    metadata,
+    sa.Column("service", sa.Text(), primary_key=True),
+    sa.Column("node", sa.Text(), primary_key=True),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("detail", Document, nullable=False),
+)
+
+audit_entry = sa.Table(
+    "audit_entry",
+    metadata,
+    sa.Column("key", sa.Text(), primary_key=True),
+    sa.Column("at", Instant(), nullable=False),
+    _text("actor"),
+    _text("action"),
+    _text("subject"),
+    sa.Column("detail", Document, nullable=False),
+    sa.Index("ix_audit_entry_at", "at"),
+)
+
+change = sa.Table(
+    "change",
+    metadata,
+    sa.Column("seq", Sequence, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.Text(), nullable=False),
+    sa.Column("subject", sa.Text(), nullable=False),
+    sa.Column("at", Instant(), nullable=False),
+    sqlite_autoincrement=True,  # a pruned number is never given out again
+)
