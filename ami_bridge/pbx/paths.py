@@ -116,5 +116,5 @@ class PbxPaths:
         """Make what Asterisk needs, readable by this user alone: recordings are nobody else's business."""
         own = (self.etc, self.varlib, self.db, self.agi_bin, self.cache, self.spool, self.run, self.log)
         inner = (*(self.spool / name for name in ("tmp", "monitor", "recording")), self.log / "cel-custom")
-        for folder in (*own, *inner):
+        for folder in (self.etc.parent, *own, *inner):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -185,7 +185,7 @@ class PrivatePbx:
             )
         except subprocess.TimeoutExpired:
             raise PbxNotRunning(
-                f"The private PBX did not answer '{command}' within {timeout_seconds:g} s; see {self.paths.log}."
+                f"The private PBX did not answer '{command}' in {timeout_seconds:g} s; see {self.paths.log}."
             ) from None
         if asked.returncode != 0:
             raise PbxNotRunning(
@@ -214,6 +214,7 @@ class PrivatePbx:
                 cwd=self.paths.run,
                 env=_environment(),
                 start_new_session=True,
+                umask=0o077,
             )
         # A call needs about five file descriptors; the usual soft limit of 1024 would end at 200 calls.
         with suppress(OSError, ValueError):

@@ -20,6 +20,12 @@ from ami_bridge.resources import shipped_folder
 
 SUITE = "forky"
 Progress = Callable[[str], None]
+# The builder's own lines that a person waits for, in our words.
+_STEPS = {
+    "I: running apt-get update...": "reading the list of packages",
+    "I: downloading packages with apt...": "downloading",
+    "I: extracting archives...": "unpacking",
+}
 
 
 class BuildFailed(FourthRingError):
@@ -103,8 +109,8 @@ def _follow(builder: subprocess.Popen[str], keep: Callable[[str], object], progr
     packages, told = 0, 0
     for line in builder.stdout or ():
         keep(line)
-        if line.startswith("I: "):
-            progress(line[3:].strip())
+        if step := _STEPS.get(line.strip()):
+            progress(step)
         elif count := re.search(r"(\d+) newly installed", line):
             packages = int(count[1])
         elif (fetched := re.match(r"Get:(\d+) ", line)) and packages:
