@@ -184,9 +184,8 @@ def find_all(
     # Each candidate hides the places around it; 0.5 leaves room for a prompt shifted by a lost packet.
     while len(scores) and float(scores.max()) > 0.5:
         peak = int(np.argmax(scores))
-        match = _judge(
-            heard, prompt, peak - (len(prompt) - 1), slices, int(slice_seconds * rate), score, rate
-        )
+        place = peak - (len(prompt) - 1)
+        match = _judge(heard, prompt, place, slices, length=length, wanted=score, rate=rate)
         if match.whole:
             found.append(match)
             scores[max(0, peak - len(prompt) + 1) : peak + len(prompt)] = 0.0

@@ -15,7 +15,7 @@ _REQUEST = re.compile(rb"^([A-Z]+) sip:(?:([^@\s]*)@)?(\S+) SIP/2\.0\r\n")
 
 
 class AnyUserRelay:
-    """UDP relay from ``front``, where the PBX calls, to ``phone``; ``dialled_users`` keeps who was asked for."""
+    """UDP relay from ``front``, where the PBX calls, to ``phone``; ``dialled_users`` tells for whom."""
 
     def __init__(self, front: tuple[str, int], phone: tuple[str, int], user: str) -> None:
         self._front, self._phone, self._user = front, phone, user

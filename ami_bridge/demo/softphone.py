@@ -67,7 +67,7 @@ class AnswerMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhoneEvent:
-    """One change of state: ``at`` is wall time (UTC), ``monotonic`` the same instant; ``call`` counts from 1."""
+    """One change of state; ``at`` is wall time (UTC), ``monotonic`` the same instant, ``call`` from 1 on."""
 
     state: PhoneState
     call: int
