@@ -124,6 +124,7 @@ class Ring(_Section):
 class QueueSettings(_Section):
     """How callers wait."""
 
+    strategy: Literal["ringall", "rrmemory", "leastrecent", "fewestcalls", "random", "linear"] = "ringall"
     ring_seconds: int = Field(default=20, ge=5, le=120)
     retry_seconds: int = Field(default=2, ge=1, le=60)
     max_wait_seconds: int = Field(default=300, ge=5, le=7200)

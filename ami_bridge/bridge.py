@@ -1,0 +1,176 @@
+"""The one loop: event → journal → tracker → ring policy → commands → store.
+
+Everything that happens comes in through one queue, in order: events of the PBX, the loss and return
+of the link, and the ring clock's deadlines. The loop itself never waits for the network or the
+database: actions and writes run beside it, so the fourth ring ends on time while PostgreSQL is down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ami_bridge.adapters.ami import AmiError, AmiPort, EventGap, LinkLost, LinkReady, RawEvent, SnapshotWanted, StreamItem
+from ami_bridge.adapters.clock import Clock, Timer
+from ami_bridge.adapters.journal import JournalPort
+from ami_bridge.adapters.store import Store, StoreUnavailable
+from ami_bridge.core.cadence import RingFigures
+from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
+from ami_bridge.core.events import parse
+from ami_bridge.core.facts import CallEnded, CallStarted, Fact
+from ami_bridge.core.ring_policy import RingPolicy
+from ami_bridge.core.tracker import CallTracker
+from ami_bridge.records_writer import RecordsWriter
+from ami_bridge.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RingDeadline:
+    """The ring clock of ``call_id`` has run out."""
+
+    call_id: str
+
+
+Incoming = StreamItem | RingDeadline
+
+
+class Bridge:
+    """Watches every call on one Asterisk and keeps the ring clock."""
+
+    def __init__(
+        self, settings: Settings, link: AmiPort, journal: JournalPort, store: Store, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._link = link
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self.tracker = CallTracker(settings.node.name)
+        self.policy = RingPolicy(self._figures_of)
+        self.writer = RecordsWriter(store, self._stored_form)
+        self._inbox: asyncio.Queue[Incoming] = asyncio.Queue()
+        self._timers: dict[str, Timer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled, or until the link says that it cannot be made (wrong password)."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pump())
+            group.create_task(self.writer.run())
+            group.create_task(self._loop())
+
+    async def _pump(self) -> None:
+        async for item in self._link.events():
+            self._inbox.put_nowait(item)
+
+    async def _loop(self) -> None:
+        while True:
+            item = await self._inbox.get()
+            try:
+                await self._take(item)
+            except Exception:
+                # One bad call never stops the next; what was wrong is in the journal to be replayed.
+                log.exception("This could not be handled and was passed over: %r", item)
+
+    async def _take(self, item: Incoming) -> None:
+        match item:
+            case RawEvent():
+                self._journal.append(item)
+                event = parse(item.headers, item.received_at, self._settings.node.name)
+                if event is not None:
+                    self._follow(self.tracker.apply(event))
+            case RingDeadline(call_id=call_id):
+                self._timers.pop(call_id, None)
+                self._carry_out(self.policy.on_deadline(call_id))
+            case LinkLost():
+                self._journal.mark_link_lost(item.at, item.reason)
+                self._follow(self.tracker.link_lost(item.at))
+            case LinkReady():
+                self._journal.mark_link_ready(item.at)
+                await self._take_snapshot()
+
+    async def _take_snapshot(self) -> None:
+        """After a gap nobody knows what was missed: ask the PBX which channels live and go on from there."""
+        try:
+            channels = await self._link.core_show_channels()
+        except AmiError as error:
+            log.warning("No snapshot of the channels: %s", error)
+            return
+        self._follow(self.tracker.snapshot(channels, self._clock.now()))
+
+    def _follow(self, facts: list[Fact]) -> None:
+        for fact in facts:
+            self._carry_out(self.policy.on_fact(fact))
+            self._keep(fact)
+
+    def _keep(self, fact: Fact) -> None:
+        if isinstance(fact, CallEnded):
+            self.writer.finished(fact.call_id, self._with_department(fact.record.as_json()))
+            self._beside(self._finish_captures(fact.record.uniqueids))
+            log.info("call %s ended: %s", fact.call_id, fact.record.disposition)
+            return
+        if isinstance(fact, CallStarted):
+            log.info("call %s started", fact.call_id)
+        self.writer.changed(fact.call_id)
+
+    def _carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case SetTimer(call_id=call_id, due_at=due_at):
+                    self._stop_timer(call_id)
+                    deadline = RingDeadline(call_id)
+                    self._timers[call_id] = self._clock.call_at(
+                        due_at, lambda deadline=deadline: self._inbox.put_nowait(deadline)
+                    )
+                case CancelTimer(call_id=call_id):
+                    self._stop_timer(call_id)
+                case Redirect():
+                    self._beside(self._redirect(command))
+
+    def _stop_timer(self, call_id: str) -> None:
+        timer = self._timers.pop(call_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    async def _redirect(self, command: Redirect) -> None:
+        """Move the caller. When that fails the dialplan's own time-out does the same a little later."""
+        self._journal.mark_command("Redirect", call_id=command.call_id, channel=command.channel, reason=command.reason)
+        try:
+            await self._link.redirect(command.channel, command.context, command.exten)
+        except AmiError as error:
+            log.warning("call %s was not moved to %s: %s", command.call_id, command.context, error)
+
+    async def _finish_captures(self, uniqueids: tuple[str, ...]) -> None:
+        """A caller who hung up half-way through leaving a callback: keep what there is."""
+        for uniqueid in uniqueids:
+            try:
+                await self._store.finish_capture(uniqueid, at=self._clock.now())
+            except StoreUnavailable as error:
+                # expire_overdue() makes it partial within the hour; nothing is lost.
+                log.warning("The capture on %s waits: %s", uniqueid, error)
+
+    def _beside(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _figures_of(self, department: str) -> RingFigures | None:
+        if department not in self._settings.departments:
+            return None
+        ring = self._settings.ring_of(department)
+        return RingFigures(ring.cadence, ring.answer_by_ring)
+
+    def _stored_form(self, call_id: str) -> Mapping[str, Any] | None:
+        record = self.tracker.record(call_id)
+        return None if record is None else self._with_department(record.as_json())
+
+    def _with_department(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The DID tells the department; the core knows nothing of the configuration."""
+        if not record.get("department"):
+            record["department"] = self._settings.department_of_did(str(record.get("did") or "")) or ""
+        return record

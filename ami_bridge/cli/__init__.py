@@ -1,0 +1,22 @@
+"""The command ``fourthring``: one file per group of commands, and the one place where errors become text."""
+
+from __future__ import annotations
+
+import sys
+
+from ami_bridge.errors import FourthRingError
+
+
+def main() -> None:
+    """Run the command line. A :class:`FourthRingError` is printed as its sentence, without a traceback."""
+    from ami_bridge.cli.commands import app  # noqa: PLC0415 - `fourthring --help` need not load everything twice
+
+    try:
+        app(prog_name="fourthring")
+    except FourthRingError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # `fourthring calls | head`: the reader has what it wanted.
+        sys.stderr.close()
+        sys.exit(0)

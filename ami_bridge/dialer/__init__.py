@@ -1,0 +1,1 @@
+"""The dialer: rings back as promised, agent first, at most once per attempt."""

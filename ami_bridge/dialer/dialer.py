@@ -1,0 +1,246 @@
+"""Takes due callbacks, finds a free agent for each, and has the PBX dial: the agent first.
+
+At most once per attempt: ``dialing`` is committed with our own ChannelId before the Originate is sent;
+an Originate whose answer never comes is looked into (live channels, then the channel event log) and
+never sent again. A callback is launched only while no live caller waits in its queue, and never more
+of them than there are free agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from ami_bridge.adapters.ami import AmiError, AmiPort, LinkReady, LinkState, RawEvent
+from ami_bridge.adapters.clock import Clock
+from ami_bridge.adapters.store import NotStored, StaleFence, Store, StoreUnavailable
+from ami_bridge.core.callbacks import (
+    OPEN_ATTEMPT,
+    Attempt,
+    AttemptState,
+    Callback,
+    CallbackState,
+    IllegalTransition,
+    RetryPolicy,
+)
+from ami_bridge.core.events import DialplanFact, Hangup, parse
+from ami_bridge.dialer.agents import QueueView, read_queue_status
+from ami_bridge.dialer.evidence import Evidence, look_up
+from ami_bridge.dialer.outcomes import attempt_result
+from ami_bridge.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+LEASE_SECONDS = 60.0
+# Agent's ring, the briefing's words and the customer's ring all pass while the lease is renewed from here;
+# this is only how long the Originate itself may wait for the agent.
+_ORIGINATE_SLACK_SECONDS = 5
+# How long a channel must be gone before the channel event log is asked instead of waited for its events.
+_SETTLE_SECONDS = 5
+_FOUND = {
+    Evidence.NEVER_MADE: AttemptState.AGENT_NO_ANSWER,
+    Evidence.AGENT_ONLY: AttemptState.AGENT_NO_ANSWER,
+    Evidence.CUSTOMER_RUNG: AttemptState.NO_ANSWER,
+    Evidence.CUSTOMER_ANSWERED: AttemptState.ANSWERED,
+}
+
+
+@dataclass(slots=True)
+class _Running:
+    """An attempt that this dialer follows."""
+
+    attempt: Attempt
+    fence: int
+
+
+@dataclass(slots=True)
+class _Rota:
+    """Agents in the order in which they last had a callback: the longest without one comes first."""
+
+    served: deque[str] = field(default_factory=deque)
+
+    def pick(self, free: list[str]) -> str | None:
+        ranked = sorted(free, key=lambda agent: self.served.index(agent) if agent in self.served else -1)
+        if not ranked:
+            return None
+        if ranked[0] in self.served:
+            self.served.remove(ranked[0])
+        self.served.append(ranked[0])
+        return ranked[0]
+
+
+class Dialer:
+    """One dialer process. Any number may run on the same store; claims keep them out of each other's way."""
+
+    def __init__(self, settings: Settings, link: AmiPort, store: Store, clock: Clock, cel_file: Path) -> None:
+        self._settings = settings
+        self._link = link
+        self._store = store
+        self._clock = clock
+        self._cel_file = cel_file
+        self._worker = f"dialer-{settings.node.name}"
+        self._policy = RetryPolicy(
+            max_attempts=settings.callback.max_attempts, delays_minutes=tuple(settings.callback.retry_minutes)
+        )
+        # Names the node: another node's channels are not seen from here and not judged from here.
+        self._channel_prefix = f"cb-{settings.node.name}-"
+        self._running: dict[str, _Running] = {}
+        self._absent_since: dict[str, datetime] = {}
+        self._rota = _Rota()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._tick_forever())
+
+    async def _listen(self) -> None:
+        async for item in self._link.events():
+            try:
+                if isinstance(item, LinkReady):
+                    await self.resolve()
+                elif isinstance(item, RawEvent):
+                    await self._on_event(item)
+            except (AmiError, StoreUnavailable) as error:
+                log.warning("An event waits for the next look: %s", error)
+            except Exception:
+                log.exception("This could not be handled and was passed over: %r", item)
+
+    async def _tick_forever(self) -> None:
+        while True:
+            try:
+                await self.tick()
+            except (AmiError, StoreUnavailable) as error:
+                log.warning("No callbacks are dialled for now: %s", error)
+            except Exception:
+                log.exception("This round was given up")
+            await asyncio.sleep(TICK_SECONDS)
+
+    # Launching -------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """One round: keep the leases, look into what was lost, launch what is due."""
+        await self._renew_leases()
+        if self._link.state is not LinkState.READY:
+            return
+        await self.resolve()
+        queues = read_queue_status((await self._link.queue_status()).items)
+        room = sum(len(queue.free) for queue in queues.values() if not queue.waiting)
+        if not room:
+            return
+        due = await self._store.claim_due(self._clock.now(), self._worker, LEASE_SECONDS, limit=room)
+        for callback in due:
+            await self._launch(callback, queues.get(callback.department, QueueView()))
+
+    async def _launch(self, callback: Callback, queue: QueueView) -> None:
+        busy = {running.attempt.agent for running in self._running.values()}
+        free = [] if queue.waiting else [agent for agent in queue.free if agent not in busy]
+        agent = self._rota.pick(free)
+        if agent is None:
+            await self._store.release_claim(callback.id, callback.fence, due_at=callback.due_at)
+            return
+        # The uniqueid of the originated channel: how everything that happens to it is known again.
+        channel_id = f"{self._channel_prefix}{callback.id}-{callback.fence}"
+        attempt = await self._store.begin_attempt(callback.id, callback.fence, channel_id, agent=agent)
+        self._running[channel_id] = _Running(attempt, callback.fence)
+        log.info("callback %s: attempt %s, agent %s is rung", callback.id, attempt.id, agent)
+        await self._originate(callback, attempt)
+
+    async def _originate(self, callback: Callback, attempt: Attempt) -> None:
+        department = self._settings.departments[callback.department]
+        try:
+            await self._link.originate(
+                channel=f"Local/{attempt.agent}@callback-agent/n",
+                context="callback-briefing",
+                exten=callback.department,
+                channel_id=attempt.channel_id,
+                other_channel_id=f"{attempt.channel_id}-2",
+                timeout_seconds=self._settings.callback.ring_agent_seconds + _ORIGINATE_SLACK_SECONDS,
+                variables={
+                    "__FR_CALLBACK": callback.id,
+                    "__FR_ATTEMPT": attempt.id,
+                    "__FR_DEPARTMENT": callback.department,
+                    "__FR_AGENT": attempt.agent,
+                    "__FR_DID": department.dids[0],
+                },
+            )
+        except AmiError as error:
+            # Refused, or nobody knows whether it was carried out: resolve() looks, nothing is sent again.
+            log.warning("callback %s: the Originate is in doubt: %s", callback.id, error)
+
+    async def _renew_leases(self) -> None:
+        for channel_id, running in list(self._running.items()):
+            try:
+                await self._store.renew_lease(running.attempt.callback_id, running.fence, LEASE_SECONDS)
+            except (StaleFence, NotStored, IllegalTransition):
+                self._running.pop(channel_id, None)
+
+    # Following -------------------------------------------------------------------------
+
+    async def _on_event(self, raw: RawEvent) -> None:
+        match parse(raw.headers, raw.received_at, self._settings.node.name):
+            case DialplanFact(name="attempt", uniqueid=channel_id, fields=fields):
+                await self._on_attempt(channel_id, fields.get("Phase", ""), fields.get("Result", ""))
+            case Hangup(uniqueid=channel_id) if channel_id in self._running:
+                # The channel is gone and its hangup handler said nothing: the agent never picked up.
+                await self._finish(channel_id, AttemptState.AGENT_NO_ANSWER)
+
+    async def _on_attempt(self, channel_id: str, phase: str, outcome: str) -> None:
+        running = self._running.get(channel_id)
+        if running is None:
+            return
+        if phase == "customer_answered":
+            await self._store.connect_attempt(running.attempt.id)
+        elif phase == "ended":
+            await self._finish(channel_id, attempt_result(outcome), outcome)
+
+    async def _finish(self, channel_id: str, result: AttemptState, detail: str = "") -> None:
+        running = self._running[channel_id]
+        try:
+            callback = await self._store.finish_attempt(running.attempt.id, result, policy=self._policy, detail=detail)
+            log.info("callback %s: attempt ended %s, now %s", callback.id, result, callback.state)
+        except (StaleFence, IllegalTransition) as error:
+            log.warning("attempt %s: %s", running.attempt.id, error)
+        self._running.pop(channel_id, None)
+
+    # Looking into what was lost ----------------------------------------------------------
+
+    async def resolve(self) -> None:
+        """Settle attempts whose end nobody saw: by live channels first, then by the channel event log."""
+        states = {CallbackState.DIALING, CallbackState.TALKING, CallbackState.UNKNOWN}
+        open_callbacks = await self._store.callbacks(states=states, limit=1000)
+        if not open_callbacks or self._link.state is not LinkState.READY:
+            return
+        channels = await self._link.core_show_channels()
+        if not channels.complete:
+            return
+        live = {channel.get("Uniqueid") for channel in channels.items}
+        for callback in open_callbacks:
+            for attempt in await self._store.attempts(callback.id):
+                unsettled = attempt.state in OPEN_ATTEMPT or attempt.state is AttemptState.UNKNOWN
+                if unsettled and attempt.channel_id.startswith(self._channel_prefix):
+                    await self._look_into(callback, attempt, live)
+
+    async def _look_into(self, callback: Callback, attempt: Attempt, live: set[str]) -> None:
+        now = self._clock.now()
+        if attempt.channel_id in live:
+            self._absent_since.pop(attempt.channel_id, None)
+            self._running.setdefault(attempt.channel_id, _Running(attempt, attempt.fence))
+            return
+        # The channel may be on its way, or its last event: look again before judging.
+        since = self._absent_since.setdefault(attempt.channel_id, now)
+        if (now - since).total_seconds() < _SETTLE_SECONDS:
+            return
+        self._absent_since.pop(attempt.channel_id, None)
+        evidence = look_up(self._cel_file, attempt.channel_id, self._settings.trunk_out())
+        result = _FOUND.get(evidence)
+        if result is None:
+            log.error("callback %s: nobody can tell what became of attempt %s", callback.id, attempt.id)
+            return
+        self._running.setdefault(attempt.channel_id, _Running(attempt, attempt.fence))
+        await self._finish(attempt.channel_id, result, f"found out: {evidence.name.lower()}")

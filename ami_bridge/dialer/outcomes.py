@@ -1,0 +1,26 @@
+"""What the dialplan says of an attempt, in the words of the callback table."""
+
+from __future__ import annotations
+
+from ami_bridge.core.callbacks import AttemptState
+
+# FR_OUTCOME of the context "callback-briefing" and what follows it: DIALSTATUS of the customer's leg
+# (https://docs.asterisk.org, application Dial), or why it was not dialled.
+_OUTCOMES = {
+    "ANSWER": AttemptState.ANSWERED,
+    "NOANSWER": AttemptState.NO_ANSWER,
+    "BUSY": AttemptState.BUSY,
+    "CONGESTION": AttemptState.FAILED,
+    "CHANUNAVAIL": AttemptState.FAILED,
+    "REFUSED": AttemptState.FAILED,
+    # The agent hung up while the customer's phone rang: the customer may have seen a missed call, so it counts.
+    "CANCEL": AttemptState.NO_ANSWER,
+    "DECLINED": AttemptState.AGENT_DECLINED,
+    "AGENT_LEFT": AttemptState.AGENT_DECLINED,
+    "AGI_LOST": AttemptState.AGENT_DECLINED,
+}
+
+
+def attempt_result(outcome: str) -> AttemptState:
+    """The attempt's result for the dialplan's ``outcome``; an unheard-of one is ``unknown`` and looked into."""
+    return _OUTCOMES.get(outcome, AttemptState.UNKNOWN)

@@ -1,0 +1,79 @@
+"""Brings call records into the store: in batches, in the background, however long the store is away.
+
+The loop only says which call has changed; what is written is the newest record, so a call that
+changes ten times while the database is down costs one write when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ami_bridge.adapters.store import CallStore, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+BATCH_SECONDS = 0.2
+_LONGEST_PAUSE = 15.0
+
+
+class RecordsWriter:
+    """Writes changed records; ``record_of`` gives a record's newest form, or None when it is unknown."""
+
+    def __init__(self, store: CallStore, record_of: Callable[[str], Mapping[str, Any] | None]) -> None:
+        self._store = store
+        self._record_of = record_of
+        self._open: set[str] = set()
+        self._finished: dict[str, Mapping[str, Any]] = {}
+        self._wake = asyncio.Event()
+        self.failures = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many records the store does not have yet."""
+        return len(self._open) + len(self._finished)
+
+    def changed(self, call_id: str) -> None:
+        """The open call ``call_id`` has changed."""
+        if call_id not in self._finished:
+            self._open.add(call_id)
+            self._wake.set()
+
+    def finished(self, call_id: str, record: Mapping[str, Any]) -> None:
+        """The call has ended with ``record``; the tracker may forget it now."""
+        self._open.discard(call_id)
+        self._finished[call_id] = record
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        pause = BATCH_SECONDS
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(pause)
+            self._wake.clear()
+            try:
+                await self.flush()
+                pause = BATCH_SECONDS
+            except StoreUnavailable as error:
+                self.failures += 1
+                pause = min(max(pause, 0.5) * 2, _LONGEST_PAUSE)
+                log.warning("%s %d records wait; next try in %.0f s", error, self.waiting, pause)
+                self._wake.set()
+
+    async def flush(self) -> None:
+        """Write everything that waits.
+
+        Raises:
+            StoreUnavailable: the rest still waits; nothing is lost.
+        """
+        for call_id in list(self._finished):
+            await self._store.save_call(self._finished[call_id])
+            self._finished.pop(call_id, None)
+        for call_id in list(self._open):
+            record = self._record_of(call_id)
+            if record is not None:
+                await self._store.save_call(record)
+            self._open.discard(call_id)

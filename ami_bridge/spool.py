@@ -1,0 +1,123 @@
+"""Files the recordings that the dialplan took alone: each becomes a callback, once.
+
+The dialplan writes ``<department>-<epoch>-<uniqueid>-<caller's digits>-<consent|message>.wav`` when the
+AGI is gone; ``consent`` says that the caller pressed 1 for "you may ring me back" (S9).
+The file's name is the key of the callback, so filing the same file twice gives one callback; the
+file is moved only after the callback is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ami_bridge.adapters.store import CallbackStore, StoreUnavailable
+from ami_bridge.core.callbacks import CallbackEvent, Consent
+from ami_bridge.numbers import CheckedNumber, check_number
+from ami_bridge.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 2.0
+# Asterisk writes a frame every 20 ms while it records; a file that rested this long is finished.
+QUIET_SECONDS = 3.0
+
+_NAME = re.compile(
+    r"^(?P<department>[a-z][a-z0-9_]*)-(?P<epoch>\d{9,11})-(?P<uniqueid>[A-Za-z0-9.-]+)"
+    r"-(?P<digits>\d*)-(?P<word>consent|message)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledMessage:
+    """What the file's name tells."""
+
+    department: str
+    at: datetime
+    uniqueid: str
+    digits: str
+    consented: bool
+
+
+def parse_name(stem: str) -> SpooledMessage | None:
+    """Read a spool file's name without its ending; None when the dialplan did not write it."""
+    match = _NAME.match(stem)
+    if match is None:
+        return None
+    at = datetime.fromtimestamp(int(match["epoch"]), UTC)
+    return SpooledMessage(match["department"], at, match["uniqueid"], match["digits"], match["word"] == "consent")
+
+
+class SpoolFiler:
+    """Looks into the spool now and then and files what lies there."""
+
+    def __init__(self, settings: Settings, store: CallbackStore, spool: Path, recordings: Path) -> None:
+        self._settings = settings
+        self._store = store
+        self._spool = spool
+        self._recordings = recordings
+        self._passed_over: set[str] = set()
+
+    async def run(self) -> None:
+        """File messages until cancelled; a store that is away only delays them."""
+        while True:
+            try:
+                await self.file_all()
+            except StoreUnavailable as error:
+                log.warning("%s Messages stay in the spool meanwhile.", error)
+            except OSError as error:
+                log.error("Cannot read the spool %s: %s", self._spool, error)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def file_all(self) -> int:
+        """File every finished message; returns how many."""
+        filed = 0
+        for path in sorted(self._spool.glob("*.wav")):
+            if time.time() - path.stat().st_mtime < QUIET_SECONDS:
+                continue
+            message = parse_name(path.stem)
+            if message is None or message.department not in self._settings.departments:
+                if path.name not in self._passed_over:
+                    self._passed_over.add(path.name)
+                    log.warning("The spool holds %r, which the dialplan did not write; it stays there.", path.name)
+                continue
+            await self._file(path, message)
+            filed += 1
+        return filed
+
+    async def _file(self, path: Path, message: SpooledMessage) -> None:
+        recording = self._recordings / f"spool-{path.stem}.wav"
+        number = self._number(message.digits)
+        consent = self._consent(message, number)
+        callback = await self._store.create_callback(
+            f"spool:{path.stem}",
+            message.department,
+            event=CallbackEvent.CAPTURED if number and consent else CallbackEvent.BROKEN_OFF,
+            channel_uniqueid=message.uniqueid,
+            at=message.at,
+            language=self._settings.language_of(message.department),
+            caller_id=message.digits,
+            number=number,
+            number_source="caller_id" if number else "",
+            subject_recording=str(recording),
+            consent=consent,
+            place_at=message.at,
+        )
+        self._recordings.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.replace(recording)
+        log.info("A message of %s for %s became callback %s", message.at, message.department, callback.id)
+
+    def _number(self, digits: str) -> str | None:
+        own = [did for department in self._settings.departments.values() for did in department.dids]
+        checked = check_number(digits, self._settings.company.country, self._settings.callback.allowed_regions, own)
+        return checked.e164 if isinstance(checked, CheckedNumber) else None
+
+    def _consent(self, message: SpooledMessage, number: str | None) -> Consent | None:
+        if not message.consented or number is None:
+            return None
+        return Consent(key="1", prompt_version="leave-message", given_at=message.at, number=number)

@@ -1,0 +1,151 @@
+"""``fourthring up``: runs each service as a process of its own and brings back one that died.
+
+Separate processes, so that one that hangs or is killed takes nothing else with it. The way not
+taken: one process with many tasks is smaller, but a crash of the dialer would stop the ring clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ami_bridge.errors import FourthRingError
+
+log = logging.getLogger(__name__)
+
+SERVICES = ("agi", "bridge", "desk", "dialer")
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+# A service that ran this long was well: its next fall is a new story, not the same one again.
+_WELL_AFTER = 60.0
+_STOP_LIMIT = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+class ServiceRefused(FourthRingError):
+    """A service said that it cannot run as configured; starting it again would not help."""
+
+
+@dataclass(slots=True)
+class _Service:
+    name: str
+    child: asyncio.subprocess.Process | None = None
+    pause: float = _FIRST_PAUSE
+    restarts: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+
+class Supervisor:
+    """Keeps the services of one node running until :meth:`stop`."""
+
+    def __init__(self, config: Path, services: tuple[str, ...] = SERVICES, log_folder: Path | None = None) -> None:
+        self._config = config
+        self._log_folder = log_folder
+        self._services = {name: _Service(name) for name in services}
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until :meth:`stop` is called.
+
+        Raises:
+            ServiceRefused: a service exited saying that its configuration is wrong.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for service in self._services.values():
+                    group.create_task(self._keep(service))
+        except* FourthRingError as refusals:
+            raise refusals.exceptions[0] from None
+        finally:
+            await self._end_children()
+
+    def stop(self) -> None:
+        """Ask every service to end; :meth:`run` returns when they have."""
+        self._stopping.set()
+
+    def process_id(self, name: str) -> int | None:
+        """The process id of service ``name`` now, or None while it is not running."""
+        child = self._services[name].child
+        return child.pid if child is not None and child.returncode is None else None
+
+    async def _keep(self, service: _Service) -> None:
+        while not self._stopping.is_set():
+            code = await self._run_once(service)
+            if self._stopping.is_set():
+                return
+            if code in {FourthRingError.exit_code, 2}:
+                self._stopping.set()
+                raise ServiceRefused(f"The service '{service.name}' cannot run as configured; its message is above.")
+            if time.monotonic() - service.started > _WELL_AFTER:
+                service.pause = _FIRST_PAUSE
+            service.restarts += 1
+            log.warning("%s ended with code %s; starting it again in %.1f s", service.name, code, service.pause)
+            await self._pause(service.pause)
+            service.pause = min(service.pause * 2, _LONGEST_PAUSE)
+
+    async def _run_once(self, service: _Service) -> int:
+        command = [sys.executable, "-m", "ami_bridge.cli", service.name, "--config", str(self._config)]
+        output = None
+        if self._log_folder is not None:
+            self._log_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            output = (self._log_folder / f"{service.name}.log").open("ab")
+        try:
+            service.child = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stderr=output, preexec_fn=_die_with_parent
+            )
+        finally:
+            if output is not None:
+                output.close()
+        service.started = time.monotonic()
+        log.info("%s runs as process %d", service.name, service.child.pid)
+        ended = asyncio.ensure_future(service.child.wait())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not ended.done():
+            await self._end(service.child)
+        return await ended
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def _end_children(self) -> None:
+        children = [service.child for service in self._services.values() if service.child is not None]
+        await asyncio.gather(*(self._end(child) for child in children))
+
+    async def _end(self, child: asyncio.subprocess.Process) -> None:
+        """Ask politely, wait, then insist."""
+        if child.returncode is not None:
+            return
+        child.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_LIMIT):
+                await child.wait()
+        except TimeoutError:
+            log.warning("process %d did not end within %.0f s; killing it", child.pid, _STOP_LIMIT)
+            child.kill()
+            await child.wait()
+
+
+def _die_with_parent() -> None:
+    """In the child: be terminated when the supervisor is gone, even if it was killed (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+async def until_signalled(supervisor: Supervisor) -> None:
+    """Run ``supervisor`` until Ctrl-C or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, supervisor.stop)
+    await supervisor.run()
