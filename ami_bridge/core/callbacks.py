@@ -54,6 +54,7 @@ class CallbackEvent(StrEnum):
     FAILED = "failed"  # this attempt reached nobody; try again at ``due_at``
     GAVE_UP = "gave_up"  # and it was the last one allowed
     LOST = "lost"  # the lease ran out after dialling began
+    FOUND_RINGING = "found_ringing"  # a lost attempt's channel is there and its worker holds on to it again
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
@@ -84,6 +85,7 @@ TRANSITIONS: dict[tuple[CallbackState, CallbackEvent], CallbackState] = {
     (_S.TALKING, _E.GAVE_UP): _S.EXHAUSTED,
     (_S.TALKING, _E.LOST): _S.UNKNOWN,
     # Somebody has looked (channels, journal, CEL) and found out what became of it:
+    (_S.UNKNOWN, _E.FOUND_RINGING): _S.DIALING,
     (_S.UNKNOWN, _E.CONNECTED): _S.TALKING,
     (_S.UNKNOWN, _E.FINISHED): _S.DONE,
     (_S.UNKNOWN, _E.FAILED): _S.QUEUED,
@@ -126,7 +128,7 @@ _RESULTS = frozenset(AttemptState) - OPEN_ATTEMPT
 ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     _A.DIALING: _RESULTS | {_A.TALKING},
     _A.TALKING: frozenset({_A.ANSWERED, _A.MACHINE, _A.UNKNOWN}),
-    _A.UNKNOWN: _RESULTS - {_A.UNKNOWN} | {_A.TALKING},
+    _A.UNKNOWN: _RESULTS - {_A.UNKNOWN} | OPEN_ATTEMPT,
     **dict.fromkeys(_RESULTS - {_A.UNKNOWN}, frozenset()),
 }
 
@@ -249,6 +251,8 @@ class CallbackFields(TypedDict, total=False):
 
 #: No capture lasts this long.
 CAPTURE_LIMIT = timedelta(hours=1)
+#: A lost attempt that turns out to be talking is held this long until its worker renews the lease.
+FOUND_LEASE = timedelta(minutes=1)
 #: For so long after its attempt was lost from sight a number is not rung for another callback either:
 #: the lost call may still be going on.
 UNKNOWN_HOLD = timedelta(hours=1)
@@ -377,7 +381,21 @@ def step_attempt(attempt: Attempt, state: AttemptState, at: datetime, detail: st
 def connect(callback: Callback, attempt: Attempt, at: datetime) -> Callback:
     """Agent and customer are connected; the customer was rung, so the attempt counts from now on."""
     counted = callback.attempts + (attempt.connected_at is None)
-    return replace(advance(callback, CallbackEvent.CONNECTED, at), attempts=counted)
+    lease = callback.lease_until or at + FOUND_LEASE
+    return replace(advance(callback, CallbackEvent.CONNECTED, at), attempts=counted, lease_until=lease)
+
+
+def regain(callback: Callback, attempt: Attempt, at: datetime) -> tuple[Callback, Attempt]:
+    """The worker of a lost attempt lives and sees its channel: both are what they were before.
+
+    Raises:
+        IllegalTransition: the callback is not ``unknown``.
+    """
+    talking = attempt.connected_at is not None
+    event = CallbackEvent.CONNECTED if talking else CallbackEvent.FOUND_RINGING
+    after = replace(advance(callback, event, at), lease_until=at + FOUND_LEASE)
+    state = AttemptState.TALKING if talking else AttemptState.DIALING
+    return after, step_attempt(attempt, state, at)
 
 
 def settle(

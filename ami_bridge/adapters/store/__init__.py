@@ -1,11 +1,15 @@
 """The store: calls, callbacks, notes and people, on SQLite, PostgreSQL or in memory.
 
->>> store = SqlStore(settings.store_url)
->>> await store.open()
+>>> async with opened_store(settings.store_url) as store:
+...     print(await store.calls(limit=1))
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ami_bridge.adapters.store.directory import directory_of
 from ami_bridge.adapters.store.entries import (
     AgentEntry,
     AuditEntry,
@@ -24,6 +28,21 @@ from ami_bridge.adapters.store.entries import (
 from ami_bridge.adapters.store.memory import MemoryStore
 from ami_bridge.adapters.store.port import CallbackStore, CallStore, DeskStore, Store
 from ami_bridge.adapters.store.sql import SqlStore
+
+
+@asynccontextmanager
+async def opened_store(url: str) -> AsyncIterator[Store]:
+    """The store at ``url``, open and migrated, closed at the end. Raises StoreUnavailable."""
+    store = SqlStore(url)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+#: mypy proves here that the fake keeps the contract, as ``opened_store`` proves it of ``SqlStore``.
+_proved: type[Store] = MemoryStore
 
 __all__ = [
     "AgentEntry",
@@ -45,4 +64,6 @@ __all__ = [
     "StoreUnavailable",
     "StoredCall",
     "UserEntry",
+    "directory_of",
+    "opened_store",
 ]

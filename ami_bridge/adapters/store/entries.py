@@ -49,6 +49,7 @@ class StoredCall:
     failover_reason: str
     hung_up_by: str
     record: Mapping[str, Any]
+    absorbed_into: str = ""  # the call of which this one turned out to be a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,20 +172,28 @@ def call_of_record(record: Mapping[str, Any]) -> StoredCall:
     """The listed form of ``CallRecord.as_json()``. Unknown shapes become empty, never an error.
 
     Raises:
-        ValueError: the record has no id.
+        ValueError: the record has no id, or an instant without a zone.
     """
     record = clean(record)
-    call_id = record.get("id")
+    call_id = record.get("call_id") or record.get("id")
     if not isinstance(call_id, str) or not call_id:
         raise ValueError("A call record needs its own id.")
     ring = record.get("answered_on_ring")
     return StoredCall(
         id=call_id,
+        node=_text(record.get("node")),
         started_at=_instant(record.get("started_at")) or utc(None),
         ended_at=_instant(record.get("ended_at")),
+        caller_number=_text(record.get("caller_number")) or _of_party(record.get("caller"), "number"),
+        did=_text(record.get("did")) or _text(record.get("dialled")),
+        department=_text(record.get("department")),
+        disposition=_text(record.get("disposition")),
+        answered_by=_of_party(record.get("answered_by"), "extension"),
         answered_on_ring=ring if isinstance(ring, int) else None,
+        ring_verdict=_text(record.get("ring_verdict")),
+        failover_reason=_text(record.get("failover_reason")),
+        hung_up_by=_text(record.get("hung_up_by")),
         record=record,
-        **{key: _text(record.get(key)) for key in _TEXT_KEYS},
     )
 
 
@@ -195,6 +204,11 @@ def uniqueids_of(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         if isinstance(leg, Mapping) and leg.get("uniqueid"):
             legs[str(leg["uniqueid"])] = leg
     return legs
+
+
+def absorbed_ids_of(record: Mapping[str, Any]) -> list[str]:
+    """The other calls that turned out to be part of this one."""
+    return [str(part) for part in record.get("absorbed_call_ids") or () if str(part) != record.get("call_id")]
 
 
 def clean(value: Any) -> Any:
@@ -211,21 +225,13 @@ def clean(value: Any) -> Any:
     return value
 
 
-_TEXT_KEYS = (
-    "node",
-    "caller_number",
-    "did",
-    "department",
-    "disposition",
-    "answered_by",
-    "ring_verdict",
-    "failover_reason",
-    "hung_up_by",
-)
-
-
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _of_party(party: Any, field_name: str) -> str:
+    """A party is an object in the core's records and may be plain text in others."""
+    return _text(party.get(field_name)) if isinstance(party, Mapping) else _text(party)
 
 
 def _instant(value: Any) -> datetime | None:

@@ -11,6 +11,7 @@ from ami_bridge.core.callbacks import (
     Callback,
     CallbackEvent,
     CallbackFields,
+    CallbackState,
     advance,
     amend,
 )
@@ -20,6 +21,18 @@ def check_claim(callback: Callback, fence: int, now: datetime) -> None:
     """Raise StaleFence unless ``fence`` is the present claim and its lease has not run out."""
     lease = callback.lease_until
     if callback.state not in HELD or callback.fence != fence or lease is None or lease <= now:
+        raise StaleFence(callback.id, fence)
+
+
+def check_renewal(callback: Callback, fence: int, now: datetime) -> None:
+    """Raise StaleFence unless the holder of ``fence`` may hold on.
+
+    A claim must be renewed in time, another worker may have it the next instant. Once dialling has begun
+    nobody else may take it, so the worker that dialled may be late.
+    """
+    if callback.state is CallbackState.CLAIMED:
+        check_claim(callback, fence, now)
+    elif callback.fence != fence or callback.state not in HELD | {CallbackState.UNKNOWN}:
         raise StaleFence(callback.id, fence)
 
 

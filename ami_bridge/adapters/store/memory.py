@@ -23,6 +23,7 @@ from ami_bridge.adapters.store.entries import (
     PromptEntry,
     StoredCall,
     UserEntry,
+    absorbed_ids_of,
     call_of_record,
     clean,
     uniqueids_of,
@@ -71,7 +72,9 @@ class MemoryStore(MemoryCallbacks):
         known = self._calls.get(stored.id)
         if known is not None and known.ended_at is not None and stored.ended_at is None:
             return
-        self._calls[stored.id] = stored
+        self._calls[stored.id] = replace(stored, absorbed_into=known.absorbed_into if known else "")
+        for part in self._calls.keys() & absorbed_ids_of(stored.record):
+            self._calls[part] = replace(self._calls[part], absorbed_into=stored.id)
         self._announce("call", stored.id, utc(None))
 
     async def calls(
@@ -87,7 +90,8 @@ class MemoryStore(MemoryCallbacks):
         found = [
             call
             for call in self._calls.values()
-            if (since is None or call.started_at >= since)
+            if not call.absorbed_into
+            and (since is None or call.started_at >= since)
             and (until is None or call.started_at < until)
             and department in (None, call.department)
             and caller_number in (None, call.caller_number)
@@ -100,7 +104,8 @@ class MemoryStore(MemoryCallbacks):
 
     async def find_call_by_uniqueid(self, uniqueid: str) -> StoredCall | None:
         """The newest call with that leg."""
-        found = [call for call in self._calls.values() if uniqueid in uniqueids_of(call.record)]
+        listed = (call for call in self._calls.values() if not call.absorbed_into)
+        found = [call for call in listed if uniqueid in uniqueids_of(call.record)]
         return max(found, key=lambda call: call.started_at, default=None)
 
     async def add_note(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
-from ami_bridge.adapters.store.entries import NotStored, callback_id, clean, utc
-from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling
+from ami_bridge.adapters.store.entries import NotStored, StaleFence, callback_id, clean, utc
+from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling, check_renewal
 from ami_bridge.core import callbacks as core
 from ami_bridge.core.callbacks import (
     Attempt,
@@ -132,6 +133,10 @@ class MemoryCallbacks:
             and (until is None or callback.created_at < until)
         ][:limit]
 
+    async def count_callbacks(self) -> dict[CallbackState, int]:
+        """By state."""
+        return dict(Counter(callback.state for callback in self._callbacks.values()))
+
     async def consents(self, callback_id: str) -> list[Consent]:
         """Oldest first."""
         return sorted(self._consents.get(callback_id, ()), key=lambda consent: consent.given_at)
@@ -159,11 +164,26 @@ class MemoryCallbacks:
         """Only the holder may."""
         now = utc(now)
         before = self._known(callback_id)
-        check_claim(before, fence, now)
+        check_renewal(before, fence, now)
+        if before.state is CallbackState.UNKNOWN:
+            before = self._regain(before, now)
         until = now + timedelta(seconds=lease_seconds)
         after = replace(before, lease_until=until, revision=before.revision + 1)
         self._callbacks[after.id] = after
         return after
+
+    def _regain(self, lost: Callback, now: datetime) -> Callback:
+        others = (other for other in self._callbacks.values() if other.number == lost.number)
+        if any(other.state in core.HELD for other in others):
+            raise StaleFence(lost.id, lost.fence)
+        attempt = next(
+            known
+            for known in self._attempts.values()
+            if known.fence == lost.fence and known.callback_id == lost.id
+        )
+        after, found = core.regain(lost, attempt, now)
+        self._attempts[found.id] = found
+        return self._keep(after, now)
 
     async def release_claim(
         self, callback_id: str, fence: int, *, due_at: datetime | None = None, at: datetime | None = None

@@ -39,9 +39,10 @@ class CallStore(Protocol):
     """Calls, their legs and their notes."""
 
     async def save_call(self, record: Mapping[str, Any]) -> None:
-        """Insert or replace the call ``record["id"]``; a finished call is never reopened by a late copy.
+        """Insert or replace the call ``record["call_id"]``; a finished call is never reopened by a late copy.
 
-        ``record`` is ``CallRecord.as_json()``: only ``id`` is required.
+        ``record`` is ``CallRecord.as_json()``; only ``call_id`` is required. Calls in ``absorbed_call_ids``
+        turned out to be part of this one: they keep their notes, but are no longer listed.
         """
 
     async def calls(
@@ -120,6 +121,9 @@ class CallbackStore(Protocol):
     ) -> list[Callback]:
         """Callbacks that were created in ``[since, until)``, newest first."""
 
+    async def count_callbacks(self) -> dict[CallbackState, int]:
+        """How many callbacks stand in each state."""
+
     async def consents(self, callback_id: str) -> list[Consent]:
         """Every consent that was given for it, oldest first: the evidence (S9)."""
 
@@ -135,7 +139,11 @@ class CallbackStore(Protocol):
     async def renew_lease(
         self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None
     ) -> Callback:
-        """Hold on to a claimed, dialling or talking callback. Raises StaleFence."""
+        """Hold on to a claimed, dialling or talking callback.
+
+        A worker that is late, but whose attempt goes on, regains it from ``unknown`` by renewing. Raises
+        StaleFence when the callback has gone on without this worker.
+        """
 
     async def release_claim(
         self, callback_id: str, fence: int, *, due_at: datetime | None = None, at: datetime | None = None

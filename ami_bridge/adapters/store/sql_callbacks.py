@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ami_bridge.adapters.store import tables as t
 from ami_bridge.adapters.store.database import Database, announce
-from ami_bridge.adapters.store.entries import NotStored, callback_id, clean, utc
-from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling
+from ami_bridge.adapters.store.entries import NotStored, StaleFence, callback_id, clean, utc
+from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling, check_renewal
 from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, within
 from ami_bridge.core import callbacks as core
 from ami_bridge.core.callbacks import (
@@ -127,6 +127,12 @@ class SqlCallbacks:
         async with self._database.reading() as connection:
             return await _load(connection, query)
 
+    async def count_callbacks(self) -> dict[CallbackState, int]:
+        """By state."""
+        query = sa.select(t.callback.c.state, sa.func.count().label("number")).group_by(t.callback.c.state)
+        async with self._database.reading() as connection:
+            return {CallbackState(row["state"]): row["number"] for row in await all_rows(connection, query)}
+
     async def consents(self, callback_id: str) -> list[Consent]:
         """Oldest first."""
         async with self._database.reading() as connection:
@@ -161,14 +167,18 @@ class SqlCallbacks:
     ) -> Callback:
         """Only the holder may."""
         now = utc(now)
-        async with self._database.writing() as connection:
-            before = await _locked(connection, callback_id)
-            check_claim(before, fence, now)
-            after = replace(
-                before, lease_until=now + timedelta(seconds=lease_seconds), revision=before.revision + 1
-            )
-            await _update(connection, before, after)  # nothing that a desk would show
-            return after
+        until = now + timedelta(seconds=lease_seconds)
+        try:
+            async with self._database.writing() as connection:
+                before = await _locked(connection, callback_id)
+                check_renewal(before, fence, now)
+                if before.state is CallbackState.UNKNOWN:
+                    before = await _regain(connection, before, now)
+                after = replace(before, lease_until=until, revision=before.revision + 1)
+                await _update(connection, before, after)  # nothing that a desk would show
+                return after
+        except sa.exc.IntegrityError:  # its number is in another worker's hands by now
+            raise StaleFence(callback_id, fence) from None
 
     async def release_claim(
         self, callback_id: str, fence: int, *, due_at: datetime | None = None, at: datetime | None = None
@@ -368,3 +378,11 @@ async def _lose_attempt(connection: AsyncConnection, callback: Callback, now: da
         for attempt in await _attempts(connection, t.attempt.c.callback_id == callback.id):
             if attempt.state in core.OPEN_ATTEMPT:
                 await _update_attempt(connection, core.step_attempt(attempt, AttemptState.UNKNOWN, now))
+
+
+async def _regain(connection: AsyncConnection, lost: Callback, now: datetime) -> Callback:
+    ours = (t.attempt.c.callback_id == lost.id) & (t.attempt.c.fence == lost.fence)
+    (attempt,) = await _attempts(connection, ours)
+    after, found = core.regain(lost, attempt, now)
+    await _update_attempt(connection, found)
+    return await _write(connection, lost, after, now)

@@ -15,12 +15,15 @@ from ami_bridge.adapters.store.entries import (
     Note,
     NotStored,
     StoredCall,
+    absorbed_ids_of,
     call_of_record,
     clean,
     uniqueids_of,
     utc,
 )
 from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, put, within
+
+_listed = t.call.c.absorbed_into == ""
 
 
 class SqlCalls:
@@ -33,8 +36,12 @@ class SqlCalls:
         stored = call_of_record(record)
         async with self._database.writing() as connection:
             ended = sa.or_(t.call.c.ended_at.is_(None), sa.literal(stored.ended_at is not None))
-            if not await put(connection, t.call, columns_of(stored, t.call), where=ended):
+            values = columns_of(stored, t.call)
+            del values["absorbed_into"]  # known from the other call's record, not from this one
+            if not await put(connection, t.call, values, where=ended):
                 return
+            absorbed = t.call.c.id.in_(absorbed_ids_of(stored.record))
+            await connection.execute(sa.update(t.call).where(absorbed).values(absorbed_into=stored.id))
             for uniqueid, leg in uniqueids_of(stored.record).items():
                 await put(
                     connection, t.leg, {"call_id": stored.id, "uniqueid": uniqueid, "record": dict(leg)}
@@ -51,7 +58,7 @@ class SqlCalls:
         limit: int = 100,
     ) -> list[StoredCall]:
         """Newest first."""
-        query = sa.select(t.call).where(*within(t.call.c.started_at, since, until))
+        query = sa.select(t.call).where(_listed, *within(t.call.c.started_at, since, until))
         if department is not None:
             query = query.where(t.call.c.department == clean(department))
         if caller_number is not None:
@@ -66,7 +73,7 @@ class SqlCalls:
 
     async def find_call_by_uniqueid(self, uniqueid: str) -> StoredCall | None:
         """The newest call with that leg."""
-        query = sa.select(t.call).join(t.leg).where(t.leg.c.uniqueid == clean(uniqueid))
+        query = sa.select(t.call).join(t.leg).where(t.leg.c.uniqueid == clean(uniqueid), _listed)
         return await self._one(query.order_by(t.call.c.started_at.desc()).limit(1))
 
     async def _one(self, query: sa.Select[Any]) -> StoredCall | None:

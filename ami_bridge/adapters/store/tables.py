@@ -69,6 +69,7 @@ call = sa.Table(
     _text("failover_reason"),
     _text("hung_up_by"),
     sa.Column("record", Document, nullable=False),
+    _text("absorbed_into"),
     sa.Index("ix_call_started_at", "started_at"),
     sa.Index("ix_call_department_started_at", "department", "started_at"),
     sa.Index("ix_call_caller_number", "caller_number"),

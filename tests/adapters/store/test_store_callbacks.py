@@ -118,6 +118,7 @@ async def test_callbacks_are_listed_newest_first_and_filtered(store: Store) -> N
     await store.update_callback(listed[0].id, event=CallbackEvent.CANCELLED, at=NOW)
     cancelled = await store.callbacks(states=[CallbackState.CANCELLED])
     assert [callback.key for callback in cancelled] == ["k3"]
+    assert await store.count_callbacks() == {CallbackState.QUEUED: 3, CallbackState.CANCELLED: 1}
     between = await store.callbacks(since=NOW + minutes(1), until=NOW + minutes(2))
     assert [callback.key for callback in between] == ["k1"]
     assert await store.callbacks(department="support") == []
@@ -316,6 +317,34 @@ async def test_a_worker_that_lived_on_may_still_say_how_it_ended(store: Store) -
     await store.expire_overdue(NOW + minutes(2))
     done = await store.finish_attempt(attempt_id, AttemptState.ANSWERED, policy=POLICY, at=NOW + minutes(3))
     assert (done.state, done.attempts) == (CallbackState.DONE, 1)
+
+
+async def test_a_worker_that_is_late_regains_its_attempt_by_renewing(store: Store) -> None:
+    await queued(store)
+    claimed, attempt_id = await dialling(store)
+    await store.expire_overdue(NOW + minutes(2))
+    found = await store.renew_lease(claimed.id, claimed.fence, LEASE, now=NOW + minutes(2))
+    assert (found.state, found.lease_until) == (CallbackState.DIALING, NOW + minutes(3))
+    await store.connect_attempt(attempt_id, at=NOW + minutes(2.5))
+    await store.expire_overdue(NOW + minutes(5))
+    talking = await store.renew_lease(claimed.id, claimed.fence, LEASE, now=NOW + minutes(5))
+    assert (talking.state, talking.attempts) == (CallbackState.TALKING, 1)
+    assert await store.callback(claimed.id) == talking
+    (attempt,) = await store.attempts(claimed.id)
+    assert attempt.state is AttemptState.TALKING
+
+
+async def test_a_lost_attempt_is_not_regained_once_its_number_is_in_other_hands(store: Store) -> None:
+    await queued(store, "a", at=NOW - minutes(1))
+    await queued(store, "b")
+    claimed, _ = await dialling(store)
+    await store.expire_overdue(NOW + minutes(2))
+    assert len(await store.claim_due(NOW + minutes(63), "w2", LEASE)) == 1
+    with pytest.raises(StaleFence):
+        await store.renew_lease(claimed.id, claimed.fence, LEASE, now=NOW + minutes(63))
+    kept = await store.callback(claimed.id)
+    assert kept is not None
+    assert kept.state is CallbackState.UNKNOWN
 
 
 async def test_the_old_worker_cannot_write_over_the_new_ones_attempt(store: Store) -> None:

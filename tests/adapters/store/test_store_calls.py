@@ -76,6 +76,38 @@ async def test_a_record_that_says_little_is_kept_all_the_same(store: Store) -> N
     assert (call.answered_by, call.answered_on_ring, call.department) == ("", None, "")
 
 
+async def test_the_records_of_our_own_core_are_understood(store: Store) -> None:
+    caller = {"number": "+79161234567", "extension": "", "name": "Иван"}
+    core_record = {
+        "call_id": "fr1-abc",
+        "caller": caller,
+        "dialled": "74950000001",
+        "answered_by": {"extension": "102", "number": "102"},
+        "started_at": START.isoformat(timespec="milliseconds"),
+        "legs": [{"uniqueid": "fr1-1.2", "extension": "102"}],
+    }
+    await store.save_call(core_record)
+    call = await store.call("fr1-abc")
+    assert call is not None
+    assert (call.caller_number, call.did, call.answered_by) == ("+79161234567", "74950000001", "102")
+    assert await store.find_call_by_uniqueid("fr1-1.2") == call
+
+
+async def test_a_call_that_was_part_of_another_is_no_longer_listed_but_keeps_its_notes(store: Store) -> None:
+    await store.save_call(record("part", uniqueids=["fr1-1.7"]))
+    note = await store.add_note("part", "anna", {"text": "x"}, key="k")
+    await store.save_call(record("whole", uniqueids=["fr1-1.7"], absorbed_call_ids=["part"]))
+    await store.save_call(record("part", uniqueids=["fr1-1.7"]))
+    assert [call.id for call in await store.calls()] == ["whole"]
+    found = await store.find_call_by_uniqueid("fr1-1.7")
+    assert found is not None
+    assert found.id == "whole"
+    part = await store.call("part")
+    assert part is not None
+    assert part.absorbed_into == "whole"
+    assert await store.notes("part") == [note]
+
+
 async def test_a_record_without_an_id_is_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="own id"):
         await store.save_call({"disposition": "answered"})

@@ -40,6 +40,7 @@ def _calls() -> None:
         sa.Column("failover_reason", sa.Text(), server_default="", nullable=False),
         sa.Column("hung_up_by", sa.Text(), server_default="", nullable=False),
         sa.Column("record", _DOCUMENT, nullable=False),
+        sa.Column("absorbed_into", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_call")),
     )
     op.create_index("ix_call_caller_number", "call", ["caller_number"], unique=False)
