@@ -1,0 +1,226 @@
+"""How Asterisk 20-22 lays out an AMI event, and what of it a stranger can have written.
+
+Sources: ``main/manager.c`` (``__manager_event_sessions_va``: Event, Privilege, Timestamp, with ``debug=on``
+SequenceNumber/File/Line/Func, SystemName) and ``main/manager_channels.c``
+(``ast_manager_build_channel_state_string_prefix``: the fourteen headers of a channel, always in this order).
+
+Three of the fourteen are printed raw: ``CallerIDNum``, ``ConnectedLineNum`` and ``Exten`` may hold up to
+79 bytes of a stranger's text with CR and LF in it (``%0d%0a`` in a SIP URI). Names are C-escaped. So:
+
+* A header injected into a block breaks its fixed order: such an event is never *clean*.
+* Whatever stands before ``CallerIDNum`` (the opening, ``Channel``, ``ChannelState``) and whatever stands
+  after the last ``Exten`` (``Priority``, ``Uniqueid``, ``Linkedid`` and the fixed tail of the kind) is the
+  PBX's own text. :func:`repair` keeps these, and of the middle only what occurs exactly once, because the
+  genuine header is always there.
+* An opening with the real privilege, a full timestamp and our system name takes 80 bytes or more with the
+  blank line before it (82 for a ``Hangup`` on a node with a one-letter name): it does not fit into 79.
+
+Way not taken: "first header wins" (as a dict does) is wrong for ``Uniqueid``, "last wins" is wrong for
+``Channel``; and dropping every damaged event would blind us to the hostile caller's own call.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from ami_bridge.adapters.ami.raw_event import Headers
+
+Pairs = list[tuple[str, str]]
+
+_BLOCK = (
+    "Channel",
+    "ChannelState",
+    "ChannelStateDesc",
+    "CallerIDNum",
+    "CallerIDName",
+    "ConnectedLineNum",
+    "ConnectedLineName",
+    "Language",
+    "AccountCode",
+    "Context",
+    "Exten",
+    "Priority",
+    "Uniqueid",
+    "Linkedid",
+)
+_STRANGERS = frozenset({"CallerIDNum", "ConnectedLineNum", "Exten"})
+_FRONT = _BLOCK[:3]
+_BACK = _BLOCK[11:]
+_REPEATABLE = re.compile(r"^(?:\w*Chan)?Variable(?:\(.*\))?$|^Output$")
+
+# Kinds that are exactly one channel block and a tail of the PBX's own making: only these can be repaired.
+_TAILS: dict[str, frozenset[str]] = {
+    "Newchannel": frozenset(),
+    "Newstate": frozenset(),
+    "NewConnectedLine": frozenset(),
+    "NewCallerid": frozenset({"CID-CallingPres"}),
+    "Hangup": frozenset({"Cause", "Cause-txt", "TechCause"}),
+    "HangupRequest": frozenset({"Cause", "TechCause"}),
+    "SoftHangupRequest": frozenset({"Cause", "TechCause"}),
+    "CoreShowChannel": frozenset({"BridgeId", "Application", "ApplicationData", "Duration"}),
+}
+
+# The blocks that a kind cannot lack. A kind that is absent here needs no channel.
+_NEEDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_TAILS, ("",)),
+    **dict.fromkeys(("DialBegin", "DialState", "DialEnd"), ("Dest",)),
+    **dict.fromkeys(("BridgeEnter", "BridgeLeave", "Hold", "Unhold", "UserEvent", "NewAccountCode"), ("",)),
+    **dict.fromkeys(("QueueCallerJoin", "QueueCallerLeave", "QueueCallerAbandon"), ("",)),
+    **dict.fromkeys(("AgentCalled", "AgentConnect", "AgentComplete", "AgentRingNoAnswer"), ("", "Dest")),
+    **dict.fromkeys(("MusicOnHoldStart", "MusicOnHoldStop"), ("",)),
+    "BlindTransfer": ("Transferer",),
+    "AttendedTransfer": ("OrigTransferer", "SecondTransferer"),
+    "LocalBridge": ("LocalOne", "LocalTwo"),
+}
+
+# app_queue prints QueueEntry with a raw number and name before its ActionID, so its order is checked too.
+QUEUE_ENTRY = (
+    "Event",
+    "Queue",
+    "Position",
+    "Channel",
+    "Uniqueid",
+    "CallerIDNum",
+    "CallerIDName",
+    "ConnectedLineNum",
+    "ConnectedLineName",
+    "Wait",
+    "Priority",
+    "ActionID",
+)
+
+
+@cache
+def block_names(prefix: str) -> tuple[str, ...]:
+    """The fourteen header names of a channel block, e.g. with the prefix ``Dest``."""
+    return tuple(prefix + name for name in _BLOCK)
+
+
+def opening_pattern(node: str) -> re.Pattern[bytes]:
+    """What an unsolicited event of the PBX named ``node`` begins with; group 1 is the event's name."""
+    return re.compile(
+        rb"Event: ([A-Za-z0-9]+)\r\n"
+        rb"Privilege: (?:(?:system|call|agent|user|reporting|cdr|dialplan|security|test),)+all\r\n"
+        rb"Timestamp: [0-9]{10}\.[0-9]{6}\r\n"
+        rb"(?:SequenceNumber: [0-9]+\r\n(?:File: [^\r\n]*\r\nLine: [0-9]+\r\nFunc: [^\r\n]*\r\n)?)?"
+        rb"SystemName: " + re.escape(node.encode()) + rb"(?:\r\n|$)"
+    )
+
+
+def split_lines(text: str) -> Pairs | None:
+    """The headers of an event in order, or None when a line is no header (never so in a genuine event)."""
+    pairs: Pairs = []
+    for line in text.split("\r\n"):
+        name, colon, value = line.partition(":")
+        if not colon or not name or (value and value[0] != " "):
+            return None
+        pairs.append((name, value[1:]))
+    return pairs
+
+
+def to_headers(pairs: Pairs) -> Headers:
+    """Headers as a dict; a repeated header becomes a list of its values in order."""
+    headers: Headers = {}
+    for name, value in pairs:
+        known = headers.get(name)
+        if known is None:
+            headers[name] = value
+        elif isinstance(known, list):
+            known.append(value)
+        else:
+            headers[name] = [known, value]
+    return headers
+
+
+def is_clean(kind: str, pairs: Pairs) -> bool:
+    """True when every header came once and each channel block is whole and where ``kind`` needs it."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names) and _has_forbidden_repeat(names):
+        return False
+    found = []
+    for index, name in enumerate(names):
+        if name.endswith("ChannelState") and index and names[index - 1] == name[:-5]:
+            prefix = name[:-12]
+            if tuple(names[index - 1 : index + 13]) != block_names(prefix):
+                return False
+            found.append(prefix)
+    return all(prefix in found for prefix in _NEEDS.get(kind, ()))
+
+
+def _has_forbidden_repeat(names: list[str]) -> bool:
+    seen = set()
+    for name in names:
+        if name in seen and not _REPEATABLE.match(name):
+            return True
+        seen.add(name)
+    return False
+
+
+def identities(headers: Headers) -> list[tuple[str, str]]:
+    """Each (uniqueid, channel name) that a clean event speaks of."""
+    pairs = []
+    for name, value in headers.items():
+        if name.endswith("Uniqueid") and not name.endswith("BridgeUniqueid") and isinstance(value, str):
+            channel = headers.get(name[:-8] + "Channel")
+            if value and value != "<null>" and isinstance(channel, str):
+                pairs.append((value, channel))
+    return pairs
+
+
+def can_be_repaired(kind: str) -> bool:
+    """True for the kinds that are one channel block and a fixed tail."""
+    return kind in _TAILS
+
+
+def repair(kind: str, text: str, opening_headers: int) -> Headers | None:
+    """What is certain of a damaged event of a repairable ``kind``, or None when even that cannot be told.
+
+    Args:
+        kind: the event's name, from its trusted opening.
+        text: the whole event, injected blank lines included.
+        opening_headers: how many headers the opening has; the block follows at once.
+    """
+    if not can_be_repaired(kind):
+        return None
+    lines = _tolerant_pairs(text)
+    front_end = opening_headers + len(_FRONT)
+    front = lines[:front_end]
+    if tuple(name for name, _ in front[opening_headers:]) != _FRONT:
+        return None
+    back_start = _start_of_back(lines, _TAILS[kind])
+    if back_start is None or back_start < front_end:
+        return None
+    kept = [*front, *_certain_middle(lines[front_end:back_start]), *lines[back_start:]]
+    return to_headers(kept)
+
+
+def _tolerant_pairs(text: str) -> Pairs:
+    return [(name, value[1:]) for name, _, value in (line.partition(":") for line in text.split("\r\n"))]
+
+
+def _start_of_back(lines: Pairs, tail: frozenset[str]) -> int | None:
+    """Index of the genuine Priority: the last, followed by Uniqueid, Linkedid and the kind's tail."""
+    end = len(lines)
+    while end and (
+        lines[end - 1][0] in tail or lines[end - 1][0] == "Tenantid" or _is_variable(lines[end - 1][0])
+    ):
+        end -= 1
+    start = end - len(_BACK)
+    if start < 0 or tuple(name for name, _ in lines[start:end]) != _BACK:
+        return None
+    return start
+
+
+def _is_variable(name: str) -> bool:
+    return bool(_REPEATABLE.match(name))
+
+
+def _certain_middle(lines: Pairs) -> Pairs:
+    """Of the part that strangers write into: a header that occurs once, and is not theirs, is genuine."""
+    names = [name for name, _ in lines]
+    middle: Pairs = []
+    for name in _BLOCK[3:11]:
+        certain = names.count(name) == 1 and name not in _STRANGERS
+        middle.append((name, dict(lines)[name] if certain else ""))
+    return middle
