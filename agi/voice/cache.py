@@ -37,8 +37,8 @@ _DIGIT_PAUSE_SECONDS = 0.12
 _GROUP_PAUSE_SECONDS = 0.45
 # A prompt that could not be rendered is not tried again for this long.
 _RETRY_SECONDS = 30.0
-# What may stand in a file name that passes through dialplan functions and applications.
-_SAFE_PATH = re.compile(r"[\w./+@=~ -]+")
+#: What may stand in a file name that passes through dialplan functions and applications.
+SAFE_PATH = re.compile(r"[\w./+@=~ -]+")
 
 
 class VoiceCache:
@@ -58,10 +58,10 @@ class VoiceCache:
         self._pending: set[Path] = set()
         self._broken_until: dict[Path, float] = {}
         self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="voice")
-        if not _SAFE_PATH.fullmatch(str(self.folder)):
+        if not SAFE_PATH.fullmatch(str(self.folder)):
             raise ConfigError(
                 [
-                    f"node.state_folder = '{settings.state_folder}' has characters that Asterisk would misread; "
+                    f"node.state_folder = '{settings.state_folder}' has characters Asterisk would misread; "
                     "use letters, digits, '/', '.', '_' and '-'."
                 ]
             )

@@ -132,6 +132,11 @@ def loudness_dbfs(samples: Samples) -> float:
     return float(10 * np.log10(np.mean(10 ** (active / 10))))
 
 
+def voiced_frames(samples: Samples, threshold_dbfs: float) -> int:
+    """How many 10 ms frames are louder than ``threshold_dbfs``."""
+    return int(np.count_nonzero(_frame_dbfs(samples) > threshold_dbfs))
+
+
 def normalise(samples: Samples) -> Samples:
     """At :data:`LOUDNESS_DBFS`; peaks above :data:`PEAK` are rounded off instead of clipped."""
     loudness = loudness_dbfs(samples)

@@ -1,0 +1,118 @@
+"""From the parts of a turn to the files that the dialplan plays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from agi.request import StepRefused
+from agi.turns import Kind, Number, Part, Phrase, Turn
+from agi.variables import Variable
+from agi.voice import compose, prompts, sound
+from agi.voice.cache import SAFE_PATH, VoiceCache
+from agi.voice.phrasebook import PhraseBook
+from agi.voice.render import RenderError
+from ami_bridge.settings import Settings
+
+# A recording holds a voice when this many of its 10 ms frames are louder than a quiet line.
+_VOICED_FRAMES = 15
+_VOICED_DBFS = -42.0
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """The voice of one department on one call. ``local_time`` is the department's wall clock."""
+
+    settings: Settings
+    voice: VoiceCache
+    department: str
+    local_time: datetime
+    callback_id: str = ""
+    stored: Mapping[Kind, Path] = field(default_factory=dict)
+    """Recordings that lie elsewhere (a message taken without the AGI), without extension."""
+
+    @property
+    def book(self) -> PhraseBook:
+        """The department's phrase book."""
+        return self.voice.book_of(self.department)
+
+    def text(self, phrase: str) -> str:
+        """The words of the phrase ``phrase`` here and now."""
+        parting = self.book.say(compose.parting_key(self.local_time))
+        return self.book.say(
+            phrase, parting=parting, **compose.place_words(self.book, self.settings, self.department)
+        )
+
+    def files(self, parts: Sequence[Part]) -> str:
+        """The files of ``parts``, joined with ``&`` as Playback() and Read() want them.
+
+        Raises:
+            StepRefused: one of them does not exist yet; the dialplan's own prompts serve the caller.
+        """
+        return "&".join(str(self._file(part)) for part in parts)
+
+    def recording(self, kind: Kind) -> Path:
+        """Where the callback's recording ``kind`` lies, without extension."""
+        return self.stored.get(kind) or recording_path(self.settings, self.callback_id, kind)
+
+    def _file(self, part: Part) -> Path:
+        if isinstance(part, Phrase):
+            path = self.voice.find(self.text(part.key), self.book)
+            if path is None:
+                raise StepRefused(f"the prompt {part.key} is not rendered yet")
+            return path
+        if isinstance(part, Number):
+            return self._number(part)
+        return self.recording(part.kind)
+
+    def _number(self, number: Number) -> Path:
+        target = prompts.recordings_folder(self.settings) / self.callback_id / "number"
+        try:
+            return self.voice.speak_number(number.groups, self.book, target)
+        except RenderError as error:
+            raise StepRefused(str(error)) from None
+
+
+def recording_path(settings: Settings, callback_id: str, kind: Kind) -> Path:
+    """Where the recording ``kind`` of a callback lies, without extension."""
+    return prompts.recordings_folder(settings) / callback_id / kind
+
+
+def playable(settings: Settings, stored: str | None) -> Path | None:
+    """The recording that the store names, without extension; None when it is not there, or not ours to play."""
+    if stored is None:
+        return None
+    path = Path(stored)
+    inside = path.is_relative_to(settings.state_folder) and ".." not in path.parts
+    if not inside or path.suffix != ".wav" or not SAFE_PATH.fullmatch(stored) or not path.is_file():
+        return None
+    return path.with_suffix("")
+
+
+def has_voice(path: Path) -> bool | None:
+    """Whether somebody speaks in the recording ``path`` (without extension); None when it cannot be read."""
+    try:
+        samples, _ = sound.read_wav(path.with_name(f"{path.name}.wav").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return sound.voiced_frames(samples, _VOICED_DBFS) >= _VOICED_FRAMES
+
+
+def turn_variables(turn: Turn, speech: Speech, max_recording_seconds: int) -> dict[Variable, str]:
+    """The channel variables that tell the dialplan to perform ``turn``.
+
+    Raises:
+        StepRefused: see :meth:`Speech.files`.
+    """
+    variables = {Variable.DO: str(turn.do), Variable.FILES: speech.files(turn.says)}
+    if turn.digits:
+        variables |= {Variable.DIGITS: str(turn.digits), Variable.WAIT: str(turn.wait_seconds)}
+    if turn.records:
+        path = speech.recording(turn.records)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o770)
+        variables |= {Variable.RECORDING: str(path), Variable.MAX_SECONDS: str(max_recording_seconds)}
+    if turn.number:
+        variables[Variable.NUMBER] = turn.number
+    return variables

@@ -1,0 +1,49 @@
+"""Permission: may we ring back (S9)? 1 agrees, 2 goes back to the queue.
+
+Who presses nothing three times over may have a telephone without keys: he is asked for a message.
+"""
+
+from __future__ import annotations
+
+from agi.turns import (
+    KEY_SECONDS,
+    Answer,
+    CaptureFacts,
+    CaptureState,
+    Do,
+    Keep,
+    Move,
+    Phrase,
+    Stage,
+    Turn,
+    missed,
+    to,
+)
+from ami_bridge.core.callbacks import CallbackFields
+
+#: The phrase that asks; its exact words are the consent's prompt version.
+QUESTION = "capture.permission"
+
+
+def ask(_state: CaptureState, _facts: CaptureFacts) -> Turn:
+    """The question."""
+    return Turn(Do.KEY, (Phrase(QUESTION),), digits=1, wait_seconds=KEY_SECONDS)
+
+
+def plan(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
+    """What follows from the key. The callback exists from the moment of consent."""
+    if answer.text == "1":
+        return _agreed(state, facts)
+    if answer.text == "2":
+        return Move(to(state, Stage.QUEUE))
+    return missed(state, answer, give_up=Move(to(state, Stage.MESSAGE)))
+
+
+def _agreed(state: CaptureState, facts: CaptureFacts) -> Move:
+    caller = facts.caller
+    kept = CallbackFields(number=caller.e164, number_source="caller_id") if caller else CallbackFields()
+    keep = Keep(kept, consent_key="1", consent_prompt=QUESTION, starts=True)
+    if caller is None:
+        return Move(to(state, Stage.NUMBER_TYPE, consented=True), keep=keep)
+    after = to(state, Stage.NUMBER_CONFIRM, consented=True, number=caller.e164, number_source="caller_id")
+    return Move(after, keep=keep)

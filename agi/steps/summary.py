@@ -1,0 +1,46 @@
+"""Summary: number, name and subject are played back; 1 confirms, 2 begins again with the number."""
+
+from __future__ import annotations
+
+from agi.turns import (
+    KEY_SECONDS,
+    Answer,
+    CaptureFacts,
+    CaptureState,
+    Do,
+    Keep,
+    Kind,
+    Move,
+    Number,
+    Part,
+    Phrase,
+    Recording,
+    Stage,
+    Turn,
+    missed,
+    to,
+)
+from ami_bridge.core.callbacks import CallbackEvent
+from ami_bridge.numbers import read_back_groups
+
+
+def ask(state: CaptureState, facts: CaptureFacts) -> Turn:
+    """Plays back what we have and asks whether it is right."""
+    groups = read_back_groups(state.number, facts.country)
+    says: list[Part] = [Phrase("capture.summary_number"), Number(groups)]
+    if state.has_name:
+        says += [Phrase("capture.summary_name"), Recording(Kind.NAME)]
+    if state.has_subject:
+        says += [Phrase("capture.summary_subject"), Recording(Kind.SUBJECT)]
+    says.append(Phrase("capture.summary_confirm"))
+    return Turn(Do.KEY, tuple(says), digits=1, wait_seconds=KEY_SECONDS)
+
+
+def plan(state: CaptureState, answer: Answer, _facts: CaptureFacts) -> Move:
+    """1 accepts. Silence accepts too in the end: permission was given and the number confirmed before."""
+    accepted = Move(to(state, Stage.FAREWELL, outcome="accepted"), keep=Keep(event=CallbackEvent.CAPTURED))
+    if answer.text == "1":
+        return accepted
+    if answer.text == "2":
+        return Move(to(state, Stage.NUMBER_CONFIRM))
+    return missed(state, answer, give_up=accepted)

@@ -1,0 +1,21 @@
+"""Turn: the AGI step behind every conversation.
+
+Arguments: conversation (capture | briefing), what it is about (department | callback id), and what came of
+the last turn in base64. Sets FR_DO and what that needs; see :class:`agi.turns.Do`.
+"""
+
+from __future__ import annotations
+
+from agi.request import StepRefused, StepRequest, Variables, decode_result
+from agi.steps import briefing, capture
+
+
+async def run(request: StepRequest) -> Variables:
+    """The next turn of the conversation on this channel."""
+    conversation, about, encoded = request.arguments(3)
+    result = decode_result(encoded)
+    if conversation == capture.CONVERSATION:
+        return await capture.run(request, request.department(about), result)
+    if conversation == briefing.CONVERSATION:
+        return await briefing.run(request, about, result)
+    raise StepRefused("there is no such conversation")

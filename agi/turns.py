@@ -1,0 +1,199 @@
+"""The words in which a conversation step speaks: what was answered, what comes next, what is to be kept.
+
+Frozen values only. Steps are pure: they get a state, an answer and facts, and return a :class:`Move`. Who
+performs it: the dialplan plays and records (:class:`Turn`), ``agi.steps.turn`` writes to the store
+(:class:`Keep`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from ami_bridge.core.callbacks import CallbackEvent, CallbackFields
+from ami_bridge.numbers import CheckedNumber
+
+#: After this many wrong keys or silences in a row a step stops asking and takes the kind way out.
+MISSES = 3
+#: After this many empty recordings the conversation goes on without.
+EMPTY_RECORDINGS = 2
+#: Nobody needs more turns than this; a caller who does is a machine.
+MAX_TURNS = 80
+#: Seconds in which the next key must come.
+KEY_SECONDS = 6
+DIGIT_SECONDS = 8
+
+
+class Do(StrEnum):
+    """What the dialplan does; the value of ``FR_DO``, an extension of the context ``converse``."""
+
+    SAY = "say"
+    KEY = "key"
+    DIGITS = "digits"
+    RECORD = "record"
+    WAIT = "wait"  # say it, then wait for the caller to hang up (S12)
+    QUEUE = "queue"
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    END = "end"
+
+
+class Stage(StrEnum):
+    """Where in a conversation a channel is; stored."""
+
+    PERMISSION = "permission"
+    NUMBER_CONFIRM = "number_confirm"
+    NUMBER_TYPE = "number_type"
+    NAME = "name"
+    SUBJECT = "subject"
+    SUMMARY = "summary"
+    MESSAGE = "message"  # the plain way out for who presses no keys: say it all after one tone
+    FAREWELL = "farewell"
+    QUEUE = "queue"  # back to waiting
+
+
+class Kind(StrEnum):
+    """Which of a callback's two recordings."""
+
+    NAME = "name"
+    SUBJECT = "subject"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A phrase of the book, by key; ``parting`` when it ends with one."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A telephone number read aloud in its groups."""
+
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the caller said."""
+
+    kind: Kind
+
+
+Part = Phrase | Number | Recording
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One thing for the dialplan to do."""
+
+    do: Do
+    says: tuple[Part, ...] = ()
+    digits: int = 0
+    wait_seconds: int = 0
+    records: Kind | None = None
+    number: str = ""  # ACCEPT: whom to dial, digits without plus
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of the last turn.
+
+    ``text`` is what Read() returned, or RECORD_STATUS; "" is silence (or a lone #). ``heard`` says whether
+    the recording has a voice in it; None when there was none or nobody can tell.
+    """
+
+    text: str = ""
+    heard: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What must be in the store before the caller hears the next word.
+
+    ``consent_key`` is the key by which the caller agreed, after hearing ``consent_prompt``; ``starts``
+    makes the callback when there is none.
+    """
+
+    fields: CallbackFields = field(default_factory=CallbackFields)
+    event: CallbackEvent | None = None
+    consent_key: str = ""
+    consent_prompt: str = ""
+    starts: bool = False
+
+
+NOTHING = Keep()
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureState:
+    """The state of a callback capture between two turns; serialised into the store."""
+
+    stage: Stage = Stage.PERMISSION
+    misses: int = 0
+    turns: int = 0
+    number: str = ""  # E.164 with plus: what we would ring now; "" when there is none
+    number_source: str = ""  # caller_id | typed
+    confirmed: bool = False
+    consented: bool = False
+    has_name: bool = False
+    has_subject: bool = False
+    outcome: str = ""  # which farewell: accepted | message_kept | nothing_kept
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the store."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The state that :meth:`as_json` gave; unknown keys of another version are left out.
+
+        Raises:
+            ValueError: ``stage`` is not known to this version.
+        """
+        known = {item.name for item in fields(cls)}
+        values = {key: value for key, value in stored.items() if key in known}
+        return cls(**{**values, "stage": Stage(values.get("stage", Stage.PERMISSION))})
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureFacts:
+    """What a capture step may know of the world."""
+
+    caller: CheckedNumber | None  # the network's number, checked; None when withheld or not to be rung
+    local_time: datetime  # the department's wall clock
+    country: str
+    allowed_regions: Collection[str]
+    own_numbers: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where the conversation goes: the next state, what to say before its question, what to keep first."""
+
+    state: CaptureState
+    before: tuple[Phrase, ...] = ()
+    keep: Keep = NOTHING
+
+
+def to(state: CaptureState, stage: Stage, **changes: Any) -> CaptureState:
+    """``state`` at the beginning of ``stage``."""
+    return replace(state, stage=stage, misses=0, **changes)
+
+
+def missed(state: CaptureState, answer: Answer, give_up: Move) -> Move:
+    """A wrong key or silence: say so kindly and ask again; after :data:`MISSES` go ``give_up``."""
+    if state.misses + 1 >= MISSES:
+        return give_up
+    sorry = Phrase("capture.wrong_key" if answer.text else "capture.silence")
+    return Move(replace(state, misses=state.misses + 1), before=(sorry,))
+
+
+def recorded(answer: Answer) -> bool:
+    """Whether the caller said something: by the sound itself where it can be read, else by RECORD_STATUS."""
+    if answer.heard is not None:
+        return answer.heard
+    return answer.text in {"DTMF", "SILENCE", "TIMEOUT"}

@@ -1,0 +1,50 @@
+"""Every channel variable of ours, named once. The dialplan and the AGI steps speak of these and no others.
+
+All values are ours or digits only: nothing that a stranger wrote is ever put into one, except the caller's
+keys, which Read() limits to DTMF.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Variable(StrEnum):
+    """A channel variable; the comment says who sets it and what it means."""
+
+    # Set by the inbound context and inherited by the legs that it dials.
+    DEPARTMENT = "FR_DEPARTMENT"  # slug of the department that was called
+    DID = "FR_DID"  # the number that was called, digits
+    CALLER = "FR_CALLER"  # the caller's number after FILTER(+0-9), "" when withheld
+    CALLER_CHANNEL = "FR_CALLER_CHANNEL"  # the caller's channel, for those who speak of him elsewhere
+
+    # Set by an AGI step, read by the dialplan right after it.
+    STEP_OK = "FR_STEP_OK"  # "1", always set last: only then is the rest of the answer whole
+    FILES = "FR_FILES"  # files to play, joined with &, absolute, without extension
+    DO = "FR_DO"  # what the dialplan does next: one of agi.turns.Do
+    DIGITS = "FR_DIGITS"  # the most keys that may be pressed
+    WAIT = "FR_WAIT"  # seconds for the (next) key
+    RECORDING = "FR_RECORDING"  # where to record, absolute, without extension
+    MAX_SECONDS = "FR_MAX_SECONDS"  # longest recording
+    NUMBER = "FR_NUMBER"  # the customer to be dialled: E.164 digits without plus
+
+    # Set by the dialplan while it performs a conversation, handed to the step as arguments.
+    RESULT = "FR_RESULT"  # what came of the last turn: keys, or the RECORD_STATUS
+    CONVERSATION = "FR_CONVERSATION"  # capture | briefing
+    ABOUT = "FR_ABOUT"  # the department (capture) or the callback's id (briefing)
+    LOST = "FR_LOST"  # the context that takes over when the AGI is gone
+
+    # Set by the dialer in its Originate.
+    CALLBACK = "FR_CALLBACK"  # id of the callback
+    ATTEMPT = "FR_ATTEMPT"  # id of the attempt
+    AGENT = "FR_AGENT"  # extension of the agent who is rung first
+
+    # The dialplan's own.
+    PHONES = "FR_PHONES"  # phones that can ring, joined with &
+    REASON = "FR_REASON"  # why the call fell over to the queue
+    STATE = "FR_STATE"  # device state of the phone being offered
+    PEER = "FR_PEER"  # channel of the agent who has answered
+    ENDPOINT = "FR_ENDPOINT"  # that channel's endpoint
+    TALKED = "FR_TALKED"  # "1" once caller and member of the queue were connected
+    OUTCOME = "FR_OUTCOME"  # how the attempt to ring a customer ended
+    SPOOL = "FR_SPOOL"  # plain recording, taken without the AGI
