@@ -13,13 +13,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ami_bridge.adapters.ami import AmiError, AmiPort, EventGap, LinkLost, LinkReady, RawEvent, SnapshotWanted, StreamItem
+from ami_bridge.adapters.ami import (
+    AmiError,
+    AmiPort,
+    EventGap,
+    LinkLost,
+    LinkReady,
+    RawEvent,
+    SnapshotWanted,
+    StreamItem,
+)
 from ami_bridge.adapters.clock import Clock, Timer
+from ami_bridge.adapters.journal import Command as SentCommand
 from ami_bridge.adapters.journal import JournalPort
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.cadence import RingFigures
 from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
-from ami_bridge.core.events import parse
+from ami_bridge.core.events import ChannelShown, parse
 from ami_bridge.core.facts import CallEnded, CallStarted, Fact
 from ami_bridge.core.ring_policy import RingPolicy
 from ami_bridge.core.tracker import CallTracker
@@ -88,20 +98,35 @@ class Bridge:
                 self._timers.pop(call_id, None)
                 self._carry_out(self.policy.on_deadline(call_id))
             case LinkLost():
-                self._journal.mark_link_lost(item.at, item.reason)
+                self._journal.append(item)
                 self._follow(self.tracker.link_lost(item.at))
-            case LinkReady():
-                self._journal.mark_link_ready(item.at)
+            case EventGap():
+                # The same as a lost link for the records: something happened that nobody saw.
+                self._journal.append(item)
+                self._follow(self.tracker.link_lost(item.at))
+                await self._take_snapshot()
+            case LinkReady() | SnapshotWanted():
+                self._journal.append(item)
                 await self._take_snapshot()
 
     async def _take_snapshot(self) -> None:
-        """After a gap nobody knows what was missed: ask the PBX which channels live and go on from there."""
+        """After a gap nobody knows what was missed: ask the PBX which channels live and go on from there.
+
+        The loop waits for the answer, so events that come meanwhile are handled after it, in order.
+        """
         try:
-            channels = await self._link.core_show_channels()
+            shown = await self._link.core_show_channels()
         except AmiError as error:
             log.warning("No snapshot of the channels: %s", error)
             return
-        self._follow(self.tracker.snapshot(channels, self._clock.now()))
+        if not shown.complete:
+            log.warning("The snapshot of the channels is not whole; open calls stay as they are.")
+            return
+        for channel in shown.items:
+            self._journal.append(channel)
+        channels = [parse(item.headers, item.received_at, self._settings.node.name) for item in shown.items]
+        live = [channel for channel in channels if isinstance(channel, ChannelShown)]
+        self._follow(self.tracker.snapshot(live, self._clock.now()))
 
     def _follow(self, facts: list[Fact]) -> None:
         for fact in facts:
@@ -139,7 +164,8 @@ class Bridge:
 
     async def _redirect(self, command: Redirect) -> None:
         """Move the caller. When that fails the dialplan's own time-out does the same a little later."""
-        self._journal.mark_command("Redirect", call_id=command.call_id, channel=command.channel, reason=command.reason)
+        noted = {"Channel": command.channel, "Context": command.context, "Exten": command.exten}
+        self._journal.append(SentCommand("Redirect", {**noted, "Reason": command.reason}, self._clock.now()))
         try:
             await self._link.redirect(command.channel, command.context, command.exten)
         except AmiError as error:

@@ -8,7 +8,9 @@ import time
 
 def set_up_logging(service: str, *, verbose: bool = False) -> None:
     """Send the log of this process to standard error, each line marked with ``service``."""
-    formatter = logging.Formatter(f"%(asctime)s.%(msecs)03dZ {service} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter = logging.Formatter(
+        f"%(asctime)s.%(msecs)03dZ {service} %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
     formatter.converter = time.gmtime
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)

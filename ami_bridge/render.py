@@ -8,12 +8,13 @@ string or an argument there.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from agi.voice.prompts import prompts_folder
+from agi.voice.prompts import music_folder, prompts_folder
 from ami_bridge import secrets
 from ami_bridge.core.events import READ_EVENTS
 from ami_bridge.pbx.paths import PbxPaths
@@ -45,7 +46,6 @@ UNREAD_EVENTS = (
     "ChallengeSent",
     "AGIExecStart",
     "AGIExecEnd",
-    "LocalBridge",
 )
 
 
@@ -78,6 +78,23 @@ def rendered_files(settings: Settings, paths: PbxPaths) -> dict[str, str]:
         name.removesuffix(".j2"): environment.get_template(name).render(context)
         for name in environment.list_templates(extensions=["j2"])
     }
+
+
+def render_to(settings: Settings, out: Path | None) -> Path:
+    """Write the files for a person: into ``out``, else into the private PBX's own folder.
+
+    Raises:
+        ConfigError: a secret is missing or unfit.
+    """
+    paths = PbxPaths.in_state(settings.state_folder)
+    if out is not None:
+        paths = replace(paths, etc=out.expanduser().absolute())
+    return render_asterisk(settings, paths)
+
+
+def cel_file(settings: Settings) -> Path:
+    """The PBX's own channel event log (dialplans/cel_custom.conf.j2)."""
+    return PbxPaths.in_state(settings.state_folder).log / "cel-custom" / "fourthring.csv"
 
 
 def spool_folder(settings: Settings) -> Path:
@@ -114,7 +131,7 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "agi_limit_seconds": AGI_LIMIT_SECONDS,
         "farewell_wait_seconds": FAREWELL_WAIT_SECONDS,
         "prompts": prompts_folder(settings),
-        "music": prompts_folder(settings) / "music",
+        "music": music_folder(settings),
         "spool": spool_folder(settings),
         "directories": paths.directories(),
         "unread_events": [name for name in UNREAD_EVENTS if name not in READ_EVENTS],
@@ -131,7 +148,9 @@ def _department(settings: Settings, key: str) -> dict[str, Any]:
         "entry": "direct" if department.direct else "queue",
         "language": settings.language_of(key),
         "zone": ring.zone,
-        "dial_seconds": round(ring.cadence.deadline_seconds(ring.answer_by_ring) + ring.safety_margin_seconds, 1),
+        "dial_seconds": round(
+            ring.cadence.deadline_seconds(ring.answer_by_ring) + ring.safety_margin_seconds, 1
+        ),
         "inband": any(trunk.ringback == "inband" for trunk in settings.trunks.values()),
         "fixed": prompts_folder(settings) / "fixed" / key,
     }

@@ -41,12 +41,16 @@ def read_secret(settings: Settings, name: str) -> str:
     if value is None:
         if not settings.secrets.create_missing:
             raise ConfigError(
-                [f"The secret '{name}' is missing; set the environment variable {variable} or write it to {path}."]
+                [
+                    f"The secret '{name}' is missing; set the environment variable {variable} or write it to {path}."
+                ]
             )
         value = _create(path)
     if not _SAFE.match(value):
         raise ConfigError(
-            [f"The secret '{name}' must be 12 to 64 letters, digits, '-' or '_'; change {variable} or {path}."]
+            [
+                f"The secret '{name}' must be 12 to 64 letters, digits, '-' or '_'; change {variable} or {path}."
+            ]
         )
     return value
 

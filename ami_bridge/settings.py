@@ -29,13 +29,17 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,29}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 # Spoken and shown names: any letters, but nothing that could end a line or a string in an Asterisk file.
-SpokenName = Annotated[str, StringConstraints(min_length=1, max_length=70, pattern=r'^[^\x00-\x1f"\\;\[\]$%{}|&]+$')]
+SpokenName = Annotated[
+    str, StringConstraints(min_length=1, max_length=70, pattern=r'^[^\x00-\x1f"\\;\[\]$%{}|&]+$')
+]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 
 def _known_time_zone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError(f"'{name}' is not a time zone of the IANA database; write one such as 'Europe/Moscow'")
+        raise ValueError(
+            f"'{name}' is not a time zone of the IANA database; write one such as 'Europe/Moscow'"
+        )
     return name
 
 
@@ -112,7 +116,9 @@ class Ring(_Section):
     @model_validator(mode="after")
     def _zone_known(self) -> Self:
         if self.zone not in CADENCES:
-            raise ValueError(f"zone '{self.zone}' has no ringback cadence; write one of {', '.join(sorted(CADENCES))}")
+            raise ValueError(
+                f"zone '{self.zone}' has no ringback cadence; write one of {', '.join(sorted(CADENCES))}"
+            )
         return self
 
     @property
@@ -206,7 +212,9 @@ class Settings(_Section):
         for key, department in self.departments.items():
             for did in department.dids:
                 if did in owner:
-                    problems.append(f"DID {did} belongs to both '{owner[did]}' and '{key}'; keep it in one of them")
+                    problems.append(
+                        f"DID {did} belongs to both '{owner[did]}' and '{key}'; keep it in one of them"
+                    )
                 owner.setdefault(did, key)
         return problems
 
@@ -215,13 +223,19 @@ class Settings(_Section):
         for key, department in self.departments.items():
             language = self.language_of(key)
             if language not in self.company.names:
-                problems.append(f"departments.{key} speaks '{language}', but company.names has no '{language}'")
+                problems.append(
+                    f"departments.{key} speaks '{language}', but company.names has no '{language}'"
+                )
             if language not in department.names:
-                problems.append(f"departments.{key}.names has no '{language}', the language it speaks; add it")
+                problems.append(
+                    f"departments.{key}.names has no '{language}', the language it speaks; add it"
+                )
             for extension in {*department.direct, *department.queue}:
                 agent = self.agents.get(extension)
                 if agent is not None and language not in agent.names:
-                    problems.append(f"agents.{extension}.names has no '{language}', spoken by '{key}'; add it")
+                    problems.append(
+                        f"agents.{extension}.names has no '{language}', spoken by '{key}'; add it"
+                    )
         return problems
 
     # What the rest of the system asks -------------------------------------------------
@@ -297,7 +311,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigError([f"Cannot read the configuration {path}: {reason}. Give another with --config."]) from None
+        raise ConfigError(
+            [f"Cannot read the configuration {path}: {reason}. Give another with --config."]
+        ) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8."]) from None
     try:

@@ -1,7 +1,7 @@
 """Files the recordings that the dialplan took alone: each becomes a callback, once.
 
-The dialplan writes ``<department>-<epoch>-<uniqueid>-<caller's digits>-<consent|message>.wav`` when the
-AGI is gone; ``consent`` says that the caller pressed 1 for "you may ring me back" (S9).
+The dialplan writes ``<department>-<epoch>-<uniqueid>-<caller's digits>.wav`` when the AGI is gone. The
+prompt before it says that leaving a message is consent to be rung back (S9); an empty recording is none.
 The file's name is the key of the callback, so filing the same file twice gives one callback; the
 file is moved only after the callback is stored.
 """
@@ -27,9 +27,11 @@ LOOK_EVERY_SECONDS = 2.0
 # Asterisk writes a frame every 20 ms while it records; a file that rested this long is finished.
 QUIET_SECONDS = 3.0
 
+# Less than this is a cough and the hanging up: 8000 samples a second, two bytes each.
+_SPOKEN_BYTES = 44 + int(1.5 * 8000 * 2)
+
 _NAME = re.compile(
-    r"^(?P<department>[a-z][a-z0-9_]*)-(?P<epoch>\d{9,11})-(?P<uniqueid>[A-Za-z0-9.-]+)"
-    r"-(?P<digits>\d*)-(?P<word>consent|message)$"
+    r"^(?P<department>[a-z][a-z0-9_]*)-(?P<epoch>\d{9,11})-(?P<uniqueid>[A-Za-z0-9.-]+)-(?P<digits>\d*)$"
 )
 
 
@@ -41,7 +43,6 @@ class SpooledMessage:
     at: datetime
     uniqueid: str
     digits: str
-    consented: bool
 
 
 def parse_name(stem: str) -> SpooledMessage | None:
@@ -50,7 +51,7 @@ def parse_name(stem: str) -> SpooledMessage | None:
     if match is None:
         return None
     at = datetime.fromtimestamp(int(match["epoch"]), UTC)
-    return SpooledMessage(match["department"], at, match["uniqueid"], match["digits"], match["word"] == "consent")
+    return SpooledMessage(match["department"], at, match["uniqueid"], match["digits"])
 
 
 class SpoolFiler:
@@ -84,7 +85,9 @@ class SpoolFiler:
             if message is None or message.department not in self._settings.departments:
                 if path.name not in self._passed_over:
                     self._passed_over.add(path.name)
-                    log.warning("The spool holds %r, which the dialplan did not write; it stays there.", path.name)
+                    log.warning(
+                        "The spool holds %r, which the dialplan did not write; it stays there.", path.name
+                    )
                 continue
             await self._file(path, message)
             filed += 1
@@ -93,11 +96,12 @@ class SpoolFiler:
     async def _file(self, path: Path, message: SpooledMessage) -> None:
         recording = self._recordings / f"spool-{path.stem}.wav"
         number = self._number(message.digits)
-        consent = self._consent(message, number)
+        spoken = path.stat().st_size >= _SPOKEN_BYTES
+        consent = self._consent(message, number) if spoken and number else None
         callback = await self._store.create_callback(
             f"spool:{path.stem}",
             message.department,
-            event=CallbackEvent.CAPTURED if number and consent else CallbackEvent.BROKEN_OFF,
+            event=CallbackEvent.CAPTURED if consent else CallbackEvent.BROKEN_OFF,
             channel_uniqueid=message.uniqueid,
             at=message.at,
             language=self._settings.language_of(message.department),
@@ -114,10 +118,12 @@ class SpoolFiler:
 
     def _number(self, digits: str) -> str | None:
         own = [did for department in self._settings.departments.values() for did in department.dids]
-        checked = check_number(digits, self._settings.company.country, self._settings.callback.allowed_regions, own)
+        checked = check_number(
+            digits, self._settings.company.country, self._settings.callback.allowed_regions, own
+        )
         return checked.e164 if isinstance(checked, CheckedNumber) else None
 
-    def _consent(self, message: SpooledMessage, number: str | None) -> Consent | None:
-        if not message.consented or number is None:
-            return None
-        return Consent(key="1", prompt_version="leave-message", given_at=message.at, number=number)
+    def _consent(self, message: SpooledMessage, number: str) -> Consent:
+        return Consent(
+            key="recorded", prompt_version="fixed.leave-message", given_at=message.at, number=number
+        )

@@ -45,7 +45,9 @@ class _Service:
 class Supervisor:
     """Keeps the services of one node running until :meth:`stop`."""
 
-    def __init__(self, config: Path, services: tuple[str, ...] = SERVICES, log_folder: Path | None = None) -> None:
+    def __init__(
+        self, config: Path, services: tuple[str, ...] = SERVICES, log_folder: Path | None = None
+    ) -> None:
         self._config = config
         self._log_folder = log_folder
         self._services = {name: _Service(name) for name in services}
@@ -82,11 +84,15 @@ class Supervisor:
                 return
             if code in {FourthRingError.exit_code, 2}:
                 self._stopping.set()
-                raise ServiceRefused(f"The service '{service.name}' cannot run as configured; its message is above.")
+                raise ServiceRefused(
+                    f"The service '{service.name}' cannot run as configured; its message is above."
+                )
             if time.monotonic() - service.started > _WELL_AFTER:
                 service.pause = _FIRST_PAUSE
             service.restarts += 1
-            log.warning("%s ended with code %s; starting it again in %.1f s", service.name, code, service.pause)
+            log.warning(
+                "%s ended with code %s; starting it again in %.1f s", service.name, code, service.pause
+            )
             await self._pause(service.pause)
             service.pause = min(service.pause * 2, _LONGEST_PAUSE)
 

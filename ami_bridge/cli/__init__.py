@@ -9,7 +9,7 @@ from ami_bridge.errors import FourthRingError
 
 def main() -> None:
     """Run the command line. A :class:`FourthRingError` is printed as its sentence, without a traceback."""
-    from ami_bridge.cli.commands import app  # noqa: PLC0415 - `fourthring --help` need not load everything twice
+    from ami_bridge.cli.commands import app
 
     try:
         app(prog_name="fourthring")

@@ -99,7 +99,9 @@ def _serve(name: str, config: Path | None, run: Callable[[Settings], Awaitable[N
 @app.command()
 def render(
     config: Config = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to (default: the private PBX's own).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to (default: the private PBX's own).")
+    ] = None,
 ) -> None:
     """Write Asterisk's configuration files from the one TOML file."""
     from ami_bridge.render import render_to
@@ -164,7 +166,18 @@ def calls(
         return
     print_table(
         "Calls",
-        ("id", "started", "from", "department", "disposition", "answered by", "ring", "verdict", "failover", "hung up"),
+        (
+            "id",
+            "started",
+            "from",
+            "department",
+            "disposition",
+            "answered by",
+            "ring",
+            "verdict",
+            "failover",
+            "hung up",
+        ),
         (
             (
                 call.id,
@@ -225,7 +238,9 @@ def callbacks(
 @app.command()
 def agents(
     config: Config = None,
-    secrets: Annotated[bool, typer.Option("--secrets", help="Also print the passwords of their phones.")] = False,
+    secrets: Annotated[
+        bool, typer.Option("--secrets", help="Also print the passwords of their phones.")
+    ] = False,
     since: Since = None,
     until: Until = None,
     as_json: AsJson = False,
@@ -242,12 +257,23 @@ def agents(
     if as_json:
         print_json_lines(rows)
         return
-    columns = ["extension", "name", "position", "departments", "phone", "answered", "missed", *(["secret"] if secrets else [])]
+    columns = [
+        "extension",
+        "name",
+        "position",
+        "departments",
+        "phone",
+        "answered",
+        "missed",
+        *(["secret"] if secrets else []),
+    ]
     print_table("Agents", columns, ([row[column] for column in columns] for row in rows))
 
 
 @app.command()
-def replay(file: Annotated[Path, typer.Argument(help="Raw AMI text, a JSON list of events, or JSON lines.")]) -> None:
+def replay(
+    file: Annotated[Path, typer.Argument(help="Raw AMI text, a JSON list of events, or JSON lines.")],
+) -> None:
     """Tell what happened in a recorded stretch of AMI events: one JSON object per call."""
     from ami_bridge.replay import replay_file
 
@@ -257,10 +283,14 @@ def replay(file: Annotated[Path, typer.Argument(help="Raw AMI text, a JSON list 
 @app.command()
 def say(
     text: Annotated[str | None, typer.Argument(help="What to say.")] = None,
-    greeting: Annotated[bool, typer.Option("--greeting", help="Say a department's greeting instead of a text.")] = False,
+    greeting: Annotated[
+        bool, typer.Option("--greeting", help="Say a department's greeting instead of a text.")
+    ] = False,
     department: Annotated[str | None, typer.Option(help="Whose greeting (default: the first).")] = None,
     agent: Annotated[str | None, typer.Option(help="Extension of the agent who is named.")] = None,
-    language: Annotated[str | None, typer.Option(help="Language of the text (default: the company's).")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the text (default: the company's).")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="WAV file to write.")] = Path("prompt.wav"),
     config: Config = None,
 ) -> None:
@@ -277,7 +307,9 @@ def say(
 @app.command()
 def demo(
     config: Config = None,
-    once: Annotated[bool, typer.Option("--once", help="Play the story once, one JSON line a step, and end.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Play the story once, one JSON line a step, and end.")
+    ] = False,
 ) -> None:
     """Run everything on this machine and play one caller through it."""
     from ami_bridge.demo.runner import run_demo

@@ -17,7 +17,8 @@ Config = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Since = Annotated[
-    str | None, typer.Option("--since", help="From this instant: 2026-11-23, 2026-11-23T09:00+03:00, or 2h, 3d ago.")
+    str | None,
+    typer.Option("--since", help="From this instant: 2026-11-23, 2026-11-23T09:00+03:00, or 2h, 3d ago."),
 ]
 Until = Annotated[str | None, typer.Option("--until", help="Up to this instant; same forms as --since.")]
 

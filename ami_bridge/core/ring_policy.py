@@ -2,6 +2,72 @@
 
 from __future__ import annotations
 
-from ami_bridge.core.cadence import CADENCES, Cadence
+from collections.abc import Callable
+from dataclasses import dataclass
 
-__all__ = ["CADENCES", "Cadence"]
+from ami_bridge.core.cadence import RingFigures
+from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
+from ami_bridge.core.facts import CallEnded, Fact, FailedOver, LegAnswered, LegRinging, QueueJoined
+
+# The dialplan contexts that the clock watches and moves callers to (dialplans/extensions.conf.j2).
+RING_CLOCK_CONTEXT = "direct"
+FAILOVER_CONTEXT = "failover"
+
+
+@dataclass(slots=True)
+class _Clock:
+    """The running ring clock of one call."""
+
+    caller_channel: str
+    department: str
+    redirected: bool = False
+
+
+class RingPolicy:
+    """Decides when a ringing caller is moved to the queue.
+
+    Feed it every fact (:meth:`on_fact`) and every deadline (:meth:`on_deadline`); it answers with
+    commands. One clock runs for a whole call: the first phone that rings starts it, and another
+    phone that rings later gets what is left.
+
+    ``figures_of`` gives a department's figures, or None for one that has no ring clock.
+    """
+
+    def __init__(self, figures_of: Callable[[str], RingFigures | None]) -> None:
+        self._figures_of = figures_of
+        self._clocks: dict[str, _Clock] = {}
+        self.races = 0
+        """How often an agent answered when the caller was already being moved."""
+
+    def on_fact(self, fact: Fact) -> list[Command]:
+        """Commands that follow from ``fact``; most facts have none."""
+        match fact:
+            case LegRinging(dialled_from_context=context) if context == RING_CLOCK_CONTEXT:
+                return self._start(fact)
+            case LegAnswered() | QueueJoined() | FailedOver() | CallEnded():
+                return self._stop(fact)
+            case _:
+                return []
+
+    def on_deadline(self, call_id: str) -> list[Command]:
+        """The time is up: move the caller, unless the clock was stopped meanwhile."""
+        clock = self._clocks.get(call_id)
+        if clock is None or clock.redirected:
+            return []
+        clock.redirected = True
+        return [Redirect(call_id, clock.caller_channel, FAILOVER_CONTEXT, clock.department, "ring_deadline")]
+
+    def _start(self, fact: LegRinging) -> list[Command]:
+        figures = self._figures_of(fact.dialled_from_exten)
+        if figures is None or fact.at is None or fact.call_id in self._clocks:
+            return []
+        self._clocks[fact.call_id] = _Clock(fact.caller_channel, fact.dialled_from_exten)
+        return [SetTimer(fact.call_id, fact.at + figures.deadline)]
+
+    def _stop(self, fact: LegAnswered | QueueJoined | FailedOver | CallEnded) -> list[Command]:
+        clock = self._clocks.pop(fact.call_id, None)
+        if clock is None:
+            return []
+        if clock.redirected and isinstance(fact, LegAnswered):
+            self.races += 1
+        return [CancelTimer(fact.call_id)]

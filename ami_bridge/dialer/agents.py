@@ -31,7 +31,11 @@ def read_queue_status(events: Iterable[RawEvent]) -> dict[str, QueueView]:
                 queue.waiting += 1
             case "QueueMember":
                 member = _MEMBER.match(event.get("Location"))
-                free = event.get("Status") == _NOT_IN_USE and event.get("Paused") == "0" and event.get("InCall") != "1"
+                free = (
+                    event.get("Status") == _NOT_IN_USE
+                    and event.get("Paused") == "0"
+                    and event.get("InCall") != "1"
+                )
                 if member and free:
                     queue.free.append(member[1])
     queues.pop("", None)

@@ -202,7 +202,9 @@ class Dialer:
     async def _finish(self, channel_id: str, result: AttemptState, detail: str = "") -> None:
         running = self._running[channel_id]
         try:
-            callback = await self._store.finish_attempt(running.attempt.id, result, policy=self._policy, detail=detail)
+            callback = await self._store.finish_attempt(
+                running.attempt.id, result, policy=self._policy, detail=detail
+            )
             log.info("callback %s: attempt ended %s, now %s", callback.id, result, callback.state)
         except (StaleFence, IllegalTransition) as error:
             log.warning("attempt %s: %s", running.attempt.id, error)

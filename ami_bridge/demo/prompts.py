@@ -1,0 +1,37 @@
+"""Which file a caller must have heard: the same words that the AGI composes, found in the same cache."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from agi.speech import Speech
+from agi.turns import Phrase
+from agi.voice.cache import VoiceCache, greeting_text
+from agi.voice.prompts import fixed_prompt
+from ami_bridge.settings import Settings
+
+
+class ExpectedPrompts:
+    """The prompts of one company as WAV files."""
+
+    def __init__(self, settings: Settings, voice: VoiceCache) -> None:
+        self._settings = settings
+        self._voice = voice
+
+    def greeting(self, kind: str, department: str, agent: str = "", *, at: datetime | None = None) -> Path:
+        """The greeting of ``kind`` as it sounds at ``at`` (now)."""
+        local = (at or datetime.now().astimezone()).astimezone(self._settings.zone_info_of(department))
+        return self._wav(greeting_text(self._settings, kind, department, agent, local), department)
+
+    def phrase(self, key: str, department: str) -> Path:
+        """A phrase of the book, such as ``capture.permission``."""
+        local = datetime.now(self._settings.zone_info_of(department))
+        return self._wav(Speech(self._settings, self._voice, department, local).text(key), department)
+
+    def fixed(self, name: str, department: str) -> Path:
+        """A prompt that the dialplan knows by name."""
+        return fixed_prompt(self._settings, department, name).with_suffix(".wav")
+
+    def _wav(self, text: str, department: str) -> Path:
+        return self._voice.path_of(text, self._voice.book_of(department)).with_suffix(".wav")
