@@ -9,6 +9,7 @@ from ami_bridge.pbx.paths import PbxPaths
 
 _TAG = re.compile(r"\b(WARNING|ERROR)\b\[\d+\]\S*:? (?:\S+\.c:\d+ )?(?:\S+: )?(?P<text>.*)")
 _UNTAGGED = re.compile(r"^(?:\*\*\* |Unable |Could not |Failed |No |.*[Ee]rror|.*EXITING)")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SHOWN = 4
 
 
@@ -31,15 +32,15 @@ def since_start(paths: PbxPaths) -> list[str]:
 
 def reason(paths: PbxPaths) -> str:
     """The last few errors in one line, and where the whole log is."""
-    errors = [line.removeprefix("ERROR: ") for line in since_start(paths) if line.startswith("ERROR")]
-    if not errors:
-        errors = [line.strip() for line in _lines(paths.console_log) if _UNTAGGED.match(line)]
-    said = "; ".join(errors[-_SHOWN:]) or "it gave no reason"
-    return f"{said}. Its log is {paths.console_log}."
+    lines = since_start(paths) or [
+        line.strip() for line in _lines(paths.console_log) if _UNTAGGED.match(line)
+    ]
+    said = "; ".join(line.removeprefix("ERROR: ") for line in lines[-_SHOWN:]) or "it gave no reason"
+    return f"{said.rstrip('.')}. Its log is {paths.console_log}."
 
 
 def _lines(log: Path) -> list[str]:
     try:
-        return log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return _COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
     except OSError:
         return []

@@ -118,3 +118,5 @@ class PbxPaths:
         inner = (*(self.spool / name for name in ("tmp", "monitor", "recording")), self.log / "cel-custom")
         for folder in (self.etc.parent, *own, *inner):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Whoever made it first may have left it open to all.
+        self.etc.parent.chmod(0o700)

@@ -17,11 +17,12 @@ from ami_bridge.errors import FourthRingError
 from ami_bridge.pbx import complaints
 from ami_bridge.pbx.asterisk import Asterisk, find_asterisk
 from ami_bridge.pbx.paths import PbxPaths
-from ami_bridge.pbx.ports import Port, holder_of, require_free
+from ami_bridge.pbx.ports import Port, PortTaken, holder_of, require_free
 from ami_bridge.settings import Settings
 
 START_LIMIT_SECONDS = 60
 STOP_LIMIT_SECONDS = 5
+_CLEARING_SECONDS = 2
 _POLL_SECONDS = 0.05
 # What Asterisk may know of our environment: no secret of ours, for the dialplan can read ENV().
 _PASSED_ON = ("PATH", "HOME", "TZ", "USER", "LOGNAME")
@@ -113,8 +114,8 @@ class PrivatePbx:
         with self._alone():
             if self._pid() is not None:
                 return self.status()
+            self._require_ports()
             self._remove_traces()
-            require_free(self.ports)
             asterisk.link_into(self.paths)
             self._spawn(asterisk)
             try:
@@ -143,7 +144,7 @@ class PrivatePbx:
             commands.insert(0, ("core stop gracefully", wait_for_calls_seconds))
         for command, patience in commands:
             with suppress(FourthRingError):
-                self.cli(command)
+                self.cli(command, timeout_seconds=STOP_LIMIT_SECONDS)
             if self._gone(pid, patience):
                 return True
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -202,6 +203,19 @@ class PrivatePbx:
         return complaints.since_start(self.paths)
 
     # The process ----------------------------------------------------------------------
+
+    def _require_ports(self) -> None:
+        """The ports must be free; those of a predecessor that was killed are, once the kernel has cleared up."""
+        self._reap()
+        patience = _CLEARING_SECONDS if self.paths.pid_file.exists() else 0
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return require_free(self.ports)
+            except PortTaken:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_POLL_SECONDS)
 
     def _spawn(self, asterisk: Asterisk) -> None:
         complaints.begin(self.paths)
@@ -264,6 +278,10 @@ class PrivatePbx:
         try:
             pid = int(self.paths.pid_file.read_text().strip())
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except PermissionError:
+            raise PbxFailed(
+                f"{self.paths.run} belongs to another user; act as that user or as root."
+            ) from None
         except (OSError, ValueError):
             return None
         ours = os.fsencode(self.configuration) in words and b"-f" in words
