@@ -85,7 +85,7 @@ RING_FREQUENCIES: dict[str, tuple[float, ...]] = {
     "us": (440.0, 480.0),
     "uk": (400.0, 450.0),
     "au": (413.0, 438.0),
-    "jp": (384.0, 416.0),
+    "jp": (400.0, 15.0),
 }
 
 
@@ -256,15 +256,18 @@ def _judge(
 
 
 def _best_near(heard: Samples, piece: Samples, place: int, slack: int) -> tuple[float, int]:
-    """The best score of ``piece`` within ``slack`` samples of ``place``, and how far from it that is."""
-    begin = max(0, place - slack)
-    window = heard[begin : max(begin, place + slack + len(piece))]
-    if len(window) < len(piece):
-        return 0.0, 0
+    """The best score of ``piece`` within ``slack`` samples of ``place``, and how far from it that is.
+
+    Outside what was heard there is silence: a recording may end some samples before the prompt does.
+    """
     m = len(piece)
+    first, last = place - slack, place + slack + m
+    inside = heard[max(0, first) : max(0, last)]
+    window = np.pad(inside, (max(0, -first), 0))
+    window = np.pad(window, (0, max(0, 2 * slack + m - len(window))))
     scores = _normalised(window, piece)[m - 1 : len(window)]
     best = int(np.argmax(scores))
-    return float(scores[best]), begin + best - place
+    return float(scores[best]), best - slack
 
 
 def ring_tones(heard: Samples, zone: str, *, shortest_seconds: float = 0.15, rate: int = RATE) -> list[Tone]:

@@ -302,8 +302,11 @@ class Softphone:
         """End the call, cancel it, or refuse it with 486 while it rings."""
         await self._control.command("hangup")
 
-    async def send_dtmf(self, digits: str, *, pause: float = 0.15) -> None:
-        """Press keys one after another (RFC 4733), with ``pause`` seconds between them."""
+    async def send_dtmf(self, digits: str, *, pause: float = 0.26) -> None:
+        """Press keys one after another (RFC 4733), ``pause`` seconds from each to the next.
+
+        baresip needs 0.24 s for a key; with less they wait in its queue and are still being sent on return.
+        """
         for digit in digits:
             await self._control.command("sndcode", digit)
             await asyncio.sleep(pause)

@@ -79,6 +79,7 @@ class RawCall:
     branch: bytes
     invite: bytes
     responses: list[SipMessage] = field(default_factory=list)
+    farewell: SipMessage | None = None
     ended_by_peer: SipMessage | None = None
     rtp_packets: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -129,19 +130,20 @@ class RawCall:
         """CANCEL the INVITE (same branch, RFC 3261 section 9.1)."""
         self.sip.send(self._request(b"CANCEL", self.request_uri, self.to_header, self.branch, 1))
 
-    def bye(self) -> None:
-        """Hang up an answered call."""
-        if self.final is not None and self.final.status < 300:
-            self.sip.send(
-                self._request(b"BYE", self._target(), self._answered_to(), self.sip.new_branch(), 2)
-            )
+    async def bye(self, within: float = 5.0) -> SipMessage:
+        """Hang up an answered call and return the answer to the BYE."""
+        self.hang_up()
+        await self._until(lambda: self.farewell is not None, within, "answer to BYE")
+        assert self.farewell is not None
+        return self.farewell
 
     def hang_up(self) -> None:
-        """CANCEL or BYE, whichever fits."""
+        """Send CANCEL or BYE, whichever fits; nothing when the call was refused."""
         if self.final is None:
             self.cancel()
-        else:
-            self.bye()
+        elif self.final.status < 300:
+            branch = self.sip.new_branch()
+            self.sip.send(self._request(b"BYE", self._target(), self._answered_to(), branch, 2))
 
     def _target(self) -> bytes:
         found = re.search(rb"<([^>]+)>", self.final.header(b"Contact")) if self.final else None
@@ -176,7 +178,9 @@ class RawCall:
                 )
             elif message.status >= 300:
                 self.sip.send(self._request(b"ACK", self.request_uri, message.header(b"To"), self.branch, 1))
-        elif message.method == b"BYE" and not message.status:
+        elif message.method == b"BYE" and message.status:
+            self.farewell = message
+        elif message.method == b"BYE":
             self.ended_by_peer = message
         self.changed.set()
 
@@ -201,7 +205,7 @@ class RawSip:
 
     async def __aexit__(self, *_: object) -> None:
         for call in self.calls.values():
-            if call.ended_by_peer is None and (call.final is None or call.final.status < 300):
+            if call.ended_by_peer is None and call.farewell is None:
                 call.hang_up()
         for resend in self._resends:
             resend.cancel()
@@ -250,7 +254,7 @@ class RawSip:
         """Send an INVITE of these very bytes; nothing is quoted or checked.
 
         Args:
-            request_uri: whole, such as ``b"sip:7495%0d%0a@127.0.0.1:5060"``; the To too without ``to_header``.
+            request_uri: whole, such as ``b"sip:7495%0d%0a@127.0.0.1:5060"``; To is the same by default.
             from_uri, display: make the From header, ``display <from_uri>``, unless ``from_header`` is given
                 whole (with its tag).
             headers: further header lines without line ends.
