@@ -1,0 +1,385 @@
+"""Channels come, are dialled, ring, answer and go."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ami_bridge.core.book import CallBook
+from ami_bridge.core.bridging import leave_bridge
+from ami_bridge.core.calls import LEG_TRANSITIONS, Call, LegInput, outcome_of_dialstatus
+from ami_bridge.core.channels import (
+    MOST_HOPS,
+    RINGING,
+    Channel,
+    Leg,
+    LegState,
+    answering_party,
+    dialling_root,
+    endpoint_of,
+)
+from ami_bridge.core.event_types import (
+    ChannelCreated,
+    ChannelRenamed,
+    ChannelStateChanged,
+    DialBegan,
+    DialEnded,
+    DialProgressed,
+    HangupRequested,
+    HungUp,
+    LocalPaired,
+)
+from ami_bridge.core.facts import LegAnswered, LegDialled, LegEnded, LegRinging
+from ami_bridge.core.serving import end_hold, put_through
+
+
+def on_created(book: CallBook, event: ChannelCreated) -> None:
+    """A doubled ``Newchannel`` only fills in what an earlier event could not tell."""
+    channel = book.channels.get(event.uniqueid)
+    if channel is None:
+        if event.uniqueid in book.late:
+            return book.count("late")
+        channel = book.add_channel(event.uniqueid, event.channel, event.linkedid, event.state, event.at)
+        if channel is None:
+            return None
+    elif channel.context or channel.gone:
+        return book.count("doubled")
+    channel.context, channel.exten = event.context, event.exten
+    channel.number = channel.number or event.number
+    channel.shown_name = event.name
+    call = channel.call
+    if call.origin is channel:
+        call.entry_context, call.entry_exten = event.context, event.exten
+        if call.complete:
+            book.announce(call, event.at)
+    return None
+
+
+def on_state(book: CallBook, event: ChannelStateChanged) -> None:
+    channel = book.seen(event.uniqueid, event.channel, event.linkedid, event.at)
+    if channel is None:
+        return
+    channel.state = event.state
+    if event.state == RINGING:
+        note_ringing(book, channel, event.at)
+
+
+def on_renamed(book: CallBook, event: ChannelRenamed) -> None:
+    channel = book.live_channel(event.uniqueid)
+    if channel is not None:
+        channel.rename(event.channel)
+
+
+def on_local_paired(book: CallBook, event: LocalPaired) -> None:
+    one = book.seen(event.one_uniqueid, event.one_channel, event.one_linkedid, event.at)
+    two = book.seen(event.two_uniqueid, event.two_channel, event.two_linkedid, event.at)
+    if one is None or two is None or one is two:
+        return
+    if one.call is not two.call:
+        belong_together(book, one, two, event.at)
+    one.pair, two.pair = two, one
+
+
+def belong_together(book: CallBook, known: Channel, other: Channel, at: datetime | None) -> None:
+    """Put ``other`` into the call of ``known``: alone when a linkedid misled us, else with its whole call."""
+    fresh = other is not other.call.origin and other.parent is None and other.answered_leg is None
+    if fresh and other.bridge is None:
+        book.move(other, known.call, at)
+        if other.pair is not None:
+            book.move(other.pair, known.call, at)
+    else:
+        book.join(known.call, other.call, at)
+
+
+# Dialling -----------------------------------------------------------------------------
+
+
+def on_dial_began(book: CallBook, event: DialBegan) -> None:
+    at = event.at
+    dialler = None
+    if event.uniqueid:
+        dialler = book.seen(event.uniqueid, event.channel, event.linkedid, at)
+        if dialler is None:
+            return
+        dialler.context, dialler.exten = event.context, event.exten
+        dialler.number = event.number or dialler.number
+    dest = book.seen(event.leg_uniqueid, event.leg_channel, event.leg_linkedid, at)
+    if dest is None or dest is dialler:
+        return
+    if dialler is not None and dest.call is not dialler.call:
+        belong_together(book, dialler, dest, at)
+    leg = dest.parent
+    if leg is not None and leg.dialler is dialler:
+        return book.count("doubled")
+    if leg is None:
+        leg = _new_leg(dialler, dest, at)
+    elif not _advance(book, leg, "redialled"):
+        return None
+    else:
+        _pass_on(dest.call, leg.dialler, dialler)
+    leg.dialler = dialler
+    leg.status = ""
+    leg.ended_at = None
+    leg.number = event.leg_number or leg.number
+    leg.dial_string = event.dial_string
+    _dialled(book, dest.call, leg, at)
+    return None
+
+
+def _pass_on(call: Call, former: Channel | None, dialler: Channel | None) -> None:
+    """What still rings on behalf of ``former`` now rings on behalf of ``dialler``."""
+    for leg in call.legs:
+        if leg.root is former and leg.state < LegState.ANSWERED:
+            leg.root = dialler
+
+
+def _new_leg(dialler: Channel | None, dest: Channel, at: datetime | None) -> Leg:
+    leg = Leg(dialler, dest, at)
+    dest.parent = leg
+    if dest.party:
+        dest.call.legs.append(leg)
+    return leg
+
+
+def _advance(book: CallBook, leg: Leg, move: LegInput) -> bool:
+    """Take the leg's legal step, or count the impossible one."""
+    state = LEG_TRANSITIONS.get((leg.state, move))
+    if state is None:
+        book.count("impossible")
+        return False
+    leg.state = state
+    return True
+
+
+def _dialled(book: CallBook, call: Call, leg: Leg, at: datetime | None) -> None:
+    """Find out on whose behalf, tell it, and catch up with a ring that was reported too early."""
+    dialler = leg.dialler
+    if dialler is None:
+        if call.kind == "call":
+            call.kind = "originated"
+        leg.originator = True
+    else:
+        root, leg.originator = dialling_root(dialler)
+        leg.root = root
+        # The rule of the ring clock hangs on where the caller's own channel dials.
+        leg.context, leg.exten = root.context, root.exten
+        leg.in_queue = call.stay is not None
+        if root is dialler:
+            call.begin_attempt()
+    if leg.dest.party:
+        _offer_to_handover(call, leg)
+        caller = leg.root
+        book.facts.append(
+            LegDialled(
+                call.call_id,
+                at,
+                leg.dest.uniqueid,
+                leg.dest.name,
+                endpoint_of(leg.dest.name),
+                caller.name if caller is not None else "",
+                caller.uniqueid if caller is not None else "",
+                leg.context,
+                leg.exten,
+            )
+        )
+    if leg.dest.rings:
+        _leg_rings(book, leg, leg.dest.ringing_at)
+
+
+def _offer_to_handover(call: Call, leg: Leg) -> None:
+    """A phone dialled for a party that was just transferred is a target of that transfer."""
+    if call.handovers:
+        last = call.handovers[-1]
+        waiting = last.target is None and not last.application
+        if (
+            waiting
+            and leg.dest not in last.targets
+            and leg.root in (last.transferee, last.consultation, None)
+        ):
+            last.targets = (*last.targets, leg.dest)
+
+
+def on_dial_state(book: CallBook, event: DialProgressed) -> None:
+    # PROGRESS is early media: the phone network plays the ringing itself.
+    if event.status in ("RINGING", "PROGRESS"):
+        channel = book.live_channel(event.leg_uniqueid)
+        if channel is not None:
+            note_ringing(book, channel, event.at)
+
+
+def note_ringing(book: CallBook, channel: Channel, at: datetime | None) -> None:
+    """Ringing may be told twice, and before the dial itself (then the leg catches up)."""
+    if channel.rings:
+        return
+    channel.rings = True
+    channel.ringing_at = at
+    if channel.parent is not None:
+        _leg_rings(book, channel.parent, at)
+
+
+def _leg_rings(book: CallBook, leg: Leg, at: datetime | None) -> None:
+    if leg.state is not LegState.DIALLED:
+        return
+    leg.state = LegState.RINGING
+    if leg.rang:
+        return
+    leg.rang, leg.rang_at = True, at
+    dest = leg.dest
+    if not dest.party:
+        return
+    call, caller = dest.call, leg.root
+    if call.ring_started_at is None and not leg.originator and not leg.in_queue:
+        call.ring_started_at = at
+    book.facts.append(
+        LegRinging(
+            call.call_id,
+            at,
+            dest.uniqueid,
+            dest.name,
+            endpoint_of(dest.name),
+            caller.name if caller is not None else "",
+            caller.uniqueid if caller is not None else "",
+            leg.context,
+            leg.exten,
+        )
+    )
+
+
+def on_dial_ended(book: CallBook, event: DialEnded) -> None:
+    leg = _leg_of_end(book, event)
+    if leg is None:
+        return
+    at = event.at
+    if event.status == "ANSWER":
+        if _advance(book, leg, "answered"):
+            _leg_answered(book, leg, at)
+    elif _advance(book, leg, "failed"):
+        _leg_failed(book, leg, event.status, event.forward, at)
+
+
+def _leg_of_end(book: CallBook, event: DialEnded) -> Leg | None:
+    """The leg that ``event`` ends. Its channel may be gone already; its beginning may never have come."""
+    dest = book.channels.get(event.leg_uniqueid)
+    leg = dest.parent if dest is not None else None
+    if leg is not None:
+        dialler_id = leg.dialler.uniqueid if leg.dialler is not None else ""
+        if dialler_id == event.uniqueid:
+            return leg
+        book.count("late")  # the leg has passed to another dialler since
+        return None
+    if dest is None:
+        dest = book.seen(event.leg_uniqueid, event.leg_channel, event.leg_linkedid, event.at)
+    dialler = book.channels.get(event.uniqueid)
+    if dialler is None and event.uniqueid:
+        dialler = book.seen(event.uniqueid, event.channel, event.linkedid, event.at)
+    if dest is None or dialler is dest or (event.uniqueid and dialler is None):
+        return None
+    if dialler is not None and dialler.call is not dest.call:
+        belong_together(book, dialler, dest, event.at)
+    leg = _new_leg(dialler, dest, None)
+    leg.number = event.leg_number
+    if dialler is not None:
+        leg.root, leg.originator = dialling_root(dialler)
+        if leg.root is dialler:
+            dest.call.begin_attempt()
+    if dest.rings:
+        leg.rang, leg.rang_at = True, dest.ringing_at
+    return leg
+
+
+def _leg_answered(book: CallBook, leg: Leg, at: datetime | None) -> None:
+    leg.status, leg.answered_at = "ANSWER", at
+    dest, call = leg.dest, leg.dest.call
+    if leg.dialler is not None:
+        leg.dialler.answered_leg = leg
+        if leg.root is leg.dialler:
+            call.group_open = max(0, call.group_open - 1)
+    if dest.party:
+        caller = leg.root
+        book.facts.append(
+            LegAnswered(
+                call.call_id,
+                at,
+                dest.uniqueid,
+                dest.name,
+                endpoint_of(dest.name),
+                caller.name if caller is not None else "",
+                caller.uniqueid if caller is not None else "",
+            )
+        )
+    reached = _reached_by_caller(leg)
+    if reached is not None:
+        put_through(book, reached, at)
+
+
+def _reached_by_caller(leg: Leg) -> Leg | None:
+    """The answering phone's leg when every dial between it and the caller has been answered.
+
+    A Local channel's inner dial answers first; the phone may still refuse (call acceptance), so
+    only the answer of the outermost dial puts it through to the caller.
+    """
+    top = leg
+    for _ in range(MOST_HOPS):
+        dialler = top.dialler
+        if dialler is None:
+            return None
+        if dialler.half != 2 or dialler.pair is None or dialler.pair.parent is None:
+            break
+        up = dialler.pair.parent
+        if up.dialler is None or up.state is not LegState.ANSWERED:
+            return None
+        top = up
+    return answering_party(top)
+
+
+def _leg_failed(book: CallBook, leg: Leg, status: str, forward: str, at: datetime | None) -> None:
+    leg.ended_at = at
+    leg.forward = forward
+    leg.status = "FORWARDED" if forward else status or "NOANSWER"
+    dest, call = leg.dest, leg.dest.call
+    own_dial = leg.dialler is not None and (leg.root is leg.dialler)
+    if forward:
+        # The deflected leg is replaced by the next dial of the same attempt: nothing has failed yet.
+        if own_dial:
+            call.group_open = max(0, call.group_open - 1)
+    elif own_dial:
+        call.end_attempt(status)
+    elif leg.originator:
+        call.originator_outcome = outcome_of_dialstatus(status)
+    if dest.party:
+        book.facts.append(
+            LegEnded(call.call_id, at, dest.uniqueid, dest.name, endpoint_of(dest.name), leg.status, leg.rang)
+        )
+
+
+# The end of a channel -----------------------------------------------------------------
+
+
+def on_hangup_requested(book: CallBook, event: HangupRequested) -> None:
+    channel = book.channels.get(event.uniqueid)
+    book.requests_heard = True
+    if channel is None or channel.gone:
+        return book.count("late")
+    channel.call.requests_heard = True
+    if channel.requested is None:
+        book.seq += 1
+        channel.requested = (book.seq, event.at, event.cause)
+    return None
+
+
+def on_hung_up(book: CallBook, event: HungUp) -> None:
+    channel = book.live_channel(event.uniqueid)
+    if channel is None:
+        return
+    channel.gone = True
+    channel.hangup_cause = event.cause
+    call = channel.call
+    if event.linkedid and event.linkedid != channel.linkedid:
+        channel.linkedid = event.linkedid
+        call.note_linkedid(event.linkedid)
+    if channel.bridge is not None:
+        leave_bridge(book, channel, event.at)
+    if channel.held is not None:
+        end_hold(book, channel, event.at)
+    call.live -= 1
+    if call.live <= 0:
+        book.finish(call, event.at)

@@ -1,0 +1,467 @@
+"""From AMI headers to typed events: the only place that knows Asterisk's header names.
+
+:func:`parse` turns one event's headers into a frozen value, or into None when nobody here
+reads that kind or when it lacks what its kind needs. It never raises. Header names are those
+of Asterisk 12 to 22 ("AMI Events" in the Asterisk documentation). Values that a phone or a
+stranger may have set are plain text here and are never interpreted further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from ami_bridge.core.event_types import (
+    AttendedTransferred,
+    BlindTransferred,
+    BridgeEntered,
+    BridgeLeft,
+    ChannelCreated,
+    ChannelRenamed,
+    ChannelShown,
+    ChannelStateChanged,
+    DialBegan,
+    DialEnded,
+    DialplanFact,
+    DialProgressed,
+    Event,
+    HangupRequested,
+    HoldChanged,
+    HungUp,
+    LocalPaired,
+    MemberConnected,
+    ParkedTaken,
+    PickedUp,
+    QueueCallerAbandoned,
+    QueueCallerJoined,
+    QueueCallerLeft,
+)
+
+__all__ = [
+    "READ_EVENTS",
+    "AttendedTransferred",
+    "BlindTransferred",
+    "BridgeEntered",
+    "BridgeLeft",
+    "ChannelCreated",
+    "ChannelRenamed",
+    "ChannelShown",
+    "ChannelStateChanged",
+    "DialBegan",
+    "DialEnded",
+    "DialProgressed",
+    "DialplanFact",
+    "Event",
+    "HangupRequested",
+    "Headers",
+    "HoldChanged",
+    "HungUp",
+    "LocalPaired",
+    "MemberConnected",
+    "ParkedTaken",
+    "PickedUp",
+    "QueueCallerAbandoned",
+    "QueueCallerJoined",
+    "QueueCallerLeft",
+    "parse",
+]
+
+Headers = Mapping[str, str | list[str]]
+
+# Asterisk's own identifiers are short (systemname up to 79 bytes, then epoch and counter).
+# Anything longer was not made by Asterisk.
+LONGEST_UNIQUEID = 150
+LONGEST_TEXT = 300
+
+
+def parse(headers: Headers, received_at: datetime | None = None, node: str = "") -> Event | None:
+    """Make the typed event of ``headers``, or None.
+
+    Args:
+        headers: AMI headers by name; a repeated header's value may be a list (the first counts).
+        received_at: used where Asterisk sent no ``Timestamp`` (``timestampevents=no``).
+        node: when given, events of another ``SystemName`` are not ours and give None.
+    """
+    event = headers.get("Event")
+    reader = _READERS.get(event) if type(event) is str else None
+    if reader is None:
+        return None
+    if node and headers.get("SystemName", node) != node:
+        return None
+    stamp = headers.get("Timestamp")
+    return reader(headers, received_at if stamp is None else _instant(stamp, received_at))
+
+
+def _instant(stamp: str | list[str], otherwise: datetime | None) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(float(_flat(stamp)), UTC)
+    except (ValueError, OverflowError, OSError):
+        return otherwise
+
+
+def _flat(value: object) -> str:
+    """Plain text of a header that is missing, repeated, or no text at all."""
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    if isinstance(value, list | tuple) and value and isinstance(value[0], str):
+        return value[0][:LONGEST_TEXT]
+    return ""
+
+
+def _text(headers: Headers, name: str) -> str:
+    value = headers.get(name)
+    return value if type(value) is str and len(value) <= LONGEST_TEXT else _flat(value)
+
+
+def _id(headers: Headers, name: str) -> str:
+    value = headers.get(name)
+    if type(value) is not str:
+        value = _flat(value)
+    return value if len(value) <= LONGEST_UNIQUEID else ""
+
+
+def _number(headers: Headers, name: str) -> str:
+    value = _text(headers, name)
+    return "" if value == "<unknown>" else value
+
+
+def _name(headers: Headers, name: str) -> str:
+    """A person's name; AMI C-escapes it, the other interfaces do not."""
+    value = _number(headers, name)
+    return _unescape(value) if "\\" in value else value
+
+
+def _unescape(value: str) -> str:
+    out: list[str] = []
+    characters = iter(value)
+    for character in characters:
+        out.append(next(characters, "\\") if character == "\\" else character)
+    return "".join(out)
+
+
+_CHANNEL_STATES = {str(number): number for number in range(11)}
+
+
+def _state(headers: Headers, name: str = "ChannelState") -> int:
+    value = headers.get(name)
+    return _CHANNEL_STATES.get(value, -1) if type(value) is str else -1
+
+
+def _whole(headers: Headers, name: str, otherwise: int = 0) -> int:
+    try:
+        return int(_text(headers, name))
+    except ValueError:
+        return otherwise
+
+
+def _read_newchannel(h: Headers, at: datetime | None) -> Event | None:
+    if not (uniqueid := _id(h, "Uniqueid")):
+        return None
+    return ChannelCreated(
+        at,
+        uniqueid,
+        _text(h, "Channel"),
+        _id(h, "Linkedid"),
+        _state(h),
+        _number(h, "CallerIDNum"),
+        _name(h, "CallerIDName"),
+        _text(h, "Context"),
+        _text(h, "Exten"),
+    )
+
+
+def _read_newstate(h: Headers, at: datetime | None) -> Event | None:
+    if not (uniqueid := _id(h, "Uniqueid")):
+        return None
+    return ChannelStateChanged(at, uniqueid, _text(h, "Channel"), _id(h, "Linkedid"), _state(h))
+
+
+def _read_rename(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid, new_name = _id(h, "Uniqueid"), _text(h, "Newname")
+    return ChannelRenamed(at, uniqueid, new_name) if uniqueid and new_name else None
+
+
+def _read_dial_begin(h: Headers, at: datetime | None) -> Event | None:
+    if not (leg := _id(h, "DestUniqueid")):
+        return None
+    return DialBegan(
+        at,
+        _id(h, "Uniqueid"),
+        _text(h, "Channel"),
+        _id(h, "Linkedid"),
+        _number(h, "CallerIDNum"),
+        _name(h, "CallerIDName"),
+        _text(h, "Context"),
+        _text(h, "Exten"),
+        leg,
+        _text(h, "DestChannel"),
+        _id(h, "DestLinkedid"),
+        _number(h, "DestCallerIDNum"),
+        _text(h, "DialString"),
+    )
+
+
+def _read_dial_state(h: Headers, at: datetime | None) -> Event | None:
+    leg = _id(h, "DestUniqueid")
+    return DialProgressed(at, _id(h, "Uniqueid"), leg, _text(h, "DialStatus")) if leg else None
+
+
+def _read_dial_end(h: Headers, at: datetime | None) -> Event | None:
+    if not (leg := _id(h, "DestUniqueid")):
+        return None
+    return DialEnded(
+        at,
+        _id(h, "Uniqueid"),
+        _text(h, "Channel"),
+        _id(h, "Linkedid"),
+        leg,
+        _text(h, "DestChannel"),
+        _id(h, "DestLinkedid"),
+        _number(h, "DestCallerIDNum"),
+        _text(h, "DialStatus"),
+        _text(h, "Forward"),
+    )
+
+
+# Bridges in which channels wait side by side without hearing one another.
+_WAITING_CREATORS = frozenset({"Parking", "BridgeWait"})
+
+
+def _read_bridge_enter(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid, bridge = _id(h, "Uniqueid"), _id(h, "BridgeUniqueid")
+    if not (uniqueid and bridge):
+        return None
+    creator = h.get("BridgeCreator")
+    waiting = h.get("BridgeTechnology") == "holding_bridge" or creator in _WAITING_CREATORS
+    conference = _text(h, "BridgeName") or bridge if creator == "ConfBridge" else ""
+    return BridgeEntered(
+        at,
+        uniqueid,
+        _text(h, "Channel"),
+        _id(h, "Linkedid"),
+        bridge,
+        not waiting,
+        conference,
+        _id(h, "SwapUniqueid"),
+    )
+
+
+def _read_bridge_leave(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid, bridge = _id(h, "Uniqueid"), _id(h, "BridgeUniqueid")
+    return BridgeLeft(at, uniqueid, bridge) if uniqueid and bridge else None
+
+
+def _read_local_bridge(h: Headers, at: datetime | None) -> Event | None:
+    one, two = _id(h, "LocalOneUniqueid"), _id(h, "LocalTwoUniqueid")
+    if not (one and two) or one == two:
+        return None
+    return LocalPaired(
+        at,
+        one,
+        _text(h, "LocalOneChannel"),
+        _id(h, "LocalOneLinkedid"),
+        two,
+        _text(h, "LocalTwoChannel"),
+        _id(h, "LocalTwoLinkedid"),
+    )
+
+
+def _read_blind_transfer(h: Headers, at: datetime | None) -> Event | None:
+    if not (uniqueid := _id(h, "TransfererUniqueid")):
+        return None
+    return BlindTransferred(
+        at,
+        uniqueid,
+        _text(h, "TransfererChannel"),
+        _id(h, "TransfererLinkedid"),
+        _id(h, "TransfereeUniqueid"),
+        _text(h, "TransfereeChannel"),
+        _id(h, "TransfereeLinkedid"),
+        _text(h, "Extension"),
+        _text(h, "Context"),
+        _id(h, "BridgeUniqueid"),
+        _text(h, "Result") in ("Success", ""),
+    )
+
+
+def _read_attended_transfer(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid, second = _id(h, "OrigTransfererUniqueid"), _id(h, "SecondTransfererUniqueid")
+    if not (uniqueid and second):
+        return None
+    return AttendedTransferred(
+        at,
+        uniqueid,
+        _text(h, "OrigTransfererChannel"),
+        _id(h, "OrigTransfererLinkedid"),
+        second,
+        _text(h, "SecondTransfererChannel"),
+        _id(h, "SecondTransfererLinkedid"),
+        _state(h, "SecondTransfererChannelState"),
+        _text(h, "SecondTransfererExten"),
+        _id(h, "TransfereeUniqueid"),
+        _id(h, "TransferTargetUniqueid"),
+        _text(h, "DestType"),
+        _id(h, "DestBridgeUniqueid"),
+        _text(h, "DestApp"),
+        _text(h, "Result") in ("Success", "") and _text(h, "DestType") != "Fail",
+    )
+
+
+def _read_pickup(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid, target = _id(h, "Uniqueid"), _id(h, "TargetUniqueid")
+    if not (uniqueid and target):
+        return None
+    return PickedUp(
+        at,
+        uniqueid,
+        _text(h, "Channel"),
+        _id(h, "Linkedid"),
+        target,
+        _text(h, "TargetChannel"),
+        _id(h, "TargetLinkedid"),
+    )
+
+
+def _read_hangup_request(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid = _id(h, "Uniqueid")
+    return HangupRequested(at, uniqueid, _whole(h, "Cause")) if uniqueid else None
+
+
+def _read_hangup(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid = _id(h, "Uniqueid")
+    return HungUp(at, uniqueid, _id(h, "Linkedid"), _whole(h, "Cause")) if uniqueid else None
+
+
+def _read_hold(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid = _id(h, "Uniqueid")
+    return HoldChanged(at, uniqueid, held=True) if uniqueid else None
+
+
+def _read_unhold(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid = _id(h, "Uniqueid")
+    return HoldChanged(at, uniqueid, held=False) if uniqueid else None
+
+
+def _read_queue_join(h: Headers, at: datetime | None) -> Event | None:
+    if not (uniqueid := _id(h, "Uniqueid")):
+        return None
+    return QueueCallerJoined(
+        at,
+        uniqueid,
+        _text(h, "Channel"),
+        _id(h, "Linkedid"),
+        _text(h, "Queue"),
+        _whole(h, "Position"),
+    )
+
+
+def _read_queue_leave(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid = _id(h, "Uniqueid")
+    return QueueCallerLeft(at, uniqueid, _text(h, "Queue")) if uniqueid else None
+
+
+def _read_queue_abandon(h: Headers, at: datetime | None) -> Event | None:
+    if not (uniqueid := _id(h, "Uniqueid")):
+        return None
+    return QueueCallerAbandoned(
+        at,
+        uniqueid,
+        _text(h, "Channel"),
+        _id(h, "Linkedid"),
+        _text(h, "Queue"),
+        _whole(h, "OriginalPosition"),
+        _whole(h, "HoldTime", -1),
+    )
+
+
+def _read_agent_connect(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid = _id(h, "Uniqueid")
+    return MemberConnected(at, uniqueid, _text(h, "Queue"), _whole(h, "HoldTime", -1)) if uniqueid else None
+
+
+def _read_unparked(h: Headers, at: datetime | None) -> Event | None:
+    parkee, retriever = _id(h, "ParkeeUniqueid"), _id(h, "RetrieverUniqueid")
+    return ParkedTaken(at, parkee, retriever) if parkee and retriever else None
+
+
+_OF_THE_CHANNEL = frozenset(
+    [
+        "Event",
+        "Privilege",
+        "Timestamp",
+        "SystemName",
+        "Channel",
+        "ChannelState",
+        "ChannelStateDesc",
+        "CallerIDNum",
+        "CallerIDName",
+        "ConnectedLineNum",
+        "ConnectedLineName",
+        "Language",
+        "AccountCode",
+        "Context",
+        "Exten",
+        "Priority",
+        "Uniqueid",
+        "Linkedid",
+        "UserEvent",
+        "Fact",
+        "content",
+    ]
+)
+
+
+def _read_user_event(h: Headers, at: datetime | None) -> Event | None:
+    if h.get("UserEvent") != "FourthRing":
+        return None
+    uniqueid, fact = _id(h, "Uniqueid"), _text(h, "Fact")
+    if not (uniqueid and fact):
+        return None
+    fields = {name: _text(h, name) for name in h if name not in _OF_THE_CHANNEL}
+    return DialplanFact(at, uniqueid, _text(h, "Channel"), _id(h, "Linkedid"), fact, fields)
+
+
+def _read_channel_line(h: Headers, at: datetime | None) -> Event | None:
+    if not (uniqueid := _id(h, "Uniqueid")):
+        return None
+    return ChannelShown(
+        at,
+        uniqueid,
+        _text(h, "Channel"),
+        _id(h, "Linkedid"),
+        _state(h),
+        _number(h, "CallerIDNum"),
+        _text(h, "Context"),
+        _text(h, "Exten"),
+        _id(h, "BridgeId"),
+    )
+
+
+_READERS: dict[str, Callable[[Headers, datetime | None], Event | None]] = {
+    "Newchannel": _read_newchannel,
+    "Newstate": _read_newstate,
+    "Rename": _read_rename,
+    "DialBegin": _read_dial_begin,
+    "DialState": _read_dial_state,
+    "DialEnd": _read_dial_end,
+    "BridgeEnter": _read_bridge_enter,
+    "BridgeLeave": _read_bridge_leave,
+    "LocalBridge": _read_local_bridge,
+    "BlindTransfer": _read_blind_transfer,
+    "AttendedTransfer": _read_attended_transfer,
+    "Pickup": _read_pickup,
+    "HangupRequest": _read_hangup_request,
+    "Hangup": _read_hangup,
+    "Hold": _read_hold,
+    "Unhold": _read_unhold,
+    "QueueCallerJoin": _read_queue_join,
+    "QueueCallerLeave": _read_queue_leave,
+    "QueueCallerAbandon": _read_queue_abandon,
+    "AgentConnect": _read_agent_connect,
+    "UnParkedCall": _read_unparked,
+    "UserEvent": _read_user_event,
+    "CoreShowChannel": _read_channel_line,
+}
+
+READ_EVENTS: frozenset[str] = frozenset(_READERS)
+"""The names of all AMI events that anybody reads; an adapter may drop every other before decoding."""

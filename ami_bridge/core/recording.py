@@ -1,0 +1,272 @@
+"""From a call's state to its frozen record: parties, ring measures, disposition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from ami_bridge.core.calls import Call, Handover, seconds_between
+from ami_bridge.core.channels import MOST_HOPS, UP, Channel, Leg, LegState, endpoint_of
+from ami_bridge.core.hanging_up import caller_of, who_hung_up
+from ami_bridge.core.records import (
+    CallRecord,
+    Direction,
+    Disposition,
+    LegRecord,
+    Party,
+    QueueStay,
+    Transfer,
+)
+from ami_bridge.core.ringing import RingRuleOf, RingVerdict
+
+# Our own dialplan's doors (dialplans/extensions.conf.j2); elsewhere the direction is not known.
+_DIRECTION_OF_ENTRY: Mapping[str, Direction] = {"from-carrier": "inbound", "from-agents": "internal"}
+
+# Q.850 causes by which a call ends that never dialled anybody (dialplan Busy(), Congestion(), no route).
+_OUTCOME_OF_CAUSE = {
+    1: Disposition.FAILED,
+    2: Disposition.FAILED,
+    3: Disposition.FAILED,
+    17: Disposition.BUSY,
+    21: Disposition.BUSY,
+    22: Disposition.FAILED,
+    27: Disposition.FAILED,
+    28: Disposition.FAILED,
+    34: Disposition.CONGESTION,
+    38: Disposition.FAILED,
+    42: Disposition.CONGESTION,
+}
+
+
+def party_of(channel: Channel) -> Party:
+    """The person at the end of ``channel``, as far as Asterisk knows."""
+    endpoint = endpoint_of(channel.name)
+    leg = channel.parent
+    number = (leg.number if leg is not None else "") or channel.number
+    return Party(
+        extension=endpoint if endpoint.isascii() and endpoint.isdigit() else number,
+        number=number,
+        name=channel.shown_name,
+        endpoint=endpoint,
+        channel=channel.name,
+        uniqueid=channel.uniqueid,
+        linkedid=channel.linkedid,
+    )
+
+
+def _party_or_none(channel: Channel | None) -> Party | None:
+    return party_of(channel) if channel is not None else None
+
+
+def transfer_of(handover: Handover, unanswered: str = "") -> Transfer:
+    """``unanswered`` is how the call's last attempt ended, when the target never answered."""
+    return Transfer(
+        kind=handover.kind,
+        at=handover.at,
+        transferer=party_of(handover.transferer),
+        consultation=_party_or_none(handover.consultation),
+        transferee=_party_or_none(handover.transferee),
+        target=_party_or_none(handover.target),
+        targets=tuple(party_of(channel) for channel in handover.targets),
+        extension=handover.extension,
+        application=handover.application,
+        outcome=handover.outcome or unanswered,
+    )
+
+
+# Rings --------------------------------------------------------------------------------
+
+
+def ring_number_of(call: Call, leg: Leg, ring_rule_of: RingRuleOf) -> int | None:
+    """On which ring ``leg`` was answered. All phones dialled directly share the clock that the caller
+    hears; in a queue the caller hears music, so each phone counts its own rings."""
+    start = leg.rang_at if leg.in_queue else call.ring_started_at or leg.rang_at
+    if start is None or leg.answered_at is None:
+        return None
+    rule = ring_rule_of(leg.context, leg.exten)
+    if rule is None:
+        return None
+    return rule.cadence.ring_number(max(0.0, (leg.answered_at - start).total_seconds()))
+
+
+def _outer_status(leg: Leg) -> str:
+    """How the outermost dial around ``leg`` ended: a queue that gives up on a member cancels within."""
+    for _ in range(MOST_HOPS):
+        dialler = leg.dialler
+        if leg.status not in ("CANCEL", "") or dialler is None or dialler.half != 2 or dialler.pair is None:
+            break
+        outer = dialler.pair.parent
+        if outer is None or outer.dialler is None or outer.state is not LegState.ENDED:
+            break
+        leg = outer
+    return leg.status
+
+
+def _verdict_of(
+    call: Call, leg: Leg, ring: int | None, ring_rule_of: RingRuleOf, disposition: Disposition
+) -> RingVerdict | None:
+    if leg.state is LegState.ANSWERED:
+        return _verdict_of_answered(call, leg, ring, ring_rule_of)
+    if not leg.rang:
+        return None
+    status = _outer_status(leg)
+    if status in ("NOANSWER", "") or (status == "CANCEL" and call.failover and not leg.in_queue):
+        return "missed"
+    if status == "CANCEL":
+        return _verdict_of_cancelled(call, leg, disposition)
+    return "forwarded" if status == "FORWARDED" else "refused"
+
+
+def _verdict_of_answered(
+    call: Call, leg: Leg, ring: int | None, ring_rule_of: RingRuleOf
+) -> RingVerdict | None:
+    if not any(leg.dest is channel for _, channel, _ in call.answers):
+        return None if leg.originator else "refused"  # picked up, but never put through (call acceptance)
+    rule = ring_rule_of(leg.context, leg.exten)
+    return rule.verdict(ring) if rule is not None and ring is not None else None
+
+
+def _verdict_of_cancelled(call: Call, leg: Leg, disposition: Disposition) -> RingVerdict:
+    answering = {channel for _, channel, _ in call.answers}
+    for other in call.legs:
+        if other.dest in answering and other.root is leg.root and other.in_queue == leg.in_queue:
+            return "elsewhere"
+    if any(channel.far_side for channel in answering):
+        return "elsewhere"  # picked up by a colleague
+    gave_up = disposition in (Disposition.CANCELLED, Disposition.ABANDONED)
+    return "abandoned" if gave_up else "missed"
+
+
+def _leg_record(call: Call, leg: Leg, ring_rule_of: RingRuleOf, disposition: Disposition) -> LegRecord:
+    ring = ring_number_of(call, leg, ring_rule_of)
+    return LegRecord(
+        party=party_of(leg.dest),
+        originator=leg.originator,
+        dialled_from=f"{leg.context},{leg.exten}" if leg.context else "",
+        dialled_at=leg.dialled_at,
+        rung=leg.rang,
+        rang_at=leg.rang_at,
+        answered_at=leg.answered_at,
+        ended_at=leg.ended_at,
+        outcome=leg.status,
+        forwarded_to=leg.forward,
+        ring_seconds=seconds_between(leg.rang_at, leg.answered_at or leg.ended_at),
+        answered_on_ring=ring,
+        ring_verdict=_verdict_of(call, leg, ring, ring_rule_of, disposition),
+    )
+
+
+def _ring_of_call(call: Call, legs: tuple[LegRecord, ...]) -> tuple[int | None, RingVerdict | None]:
+    """The call's own verdict is that of the phones that rang directly; the queue counts only without them."""
+    paired = list(zip(call.legs, legs, strict=True))
+    shown = [(leg, record) for leg, record in paired if record.rung and not leg.originator]
+    direct = [record for leg, record in shown if not leg.in_queue]
+    records = direct or [record for _, record in shown]
+    for record in records:
+        if record.ring_verdict in ("early", "ideal", "late"):
+            return record.answered_on_ring, record.ring_verdict
+    verdicts: list[RingVerdict | None] = [record.ring_verdict for record in records]
+    if "missed" in verdicts:
+        return None, "missed"
+    return None, verdicts[0] if verdicts else None
+
+
+# The whole ----------------------------------------------------------------------------
+
+
+def _disposition(call: Call, *, over: bool) -> Disposition:
+    if call.vanished:
+        return Disposition.UNKNOWN
+    if call.answers:
+        return Disposition.ANSWERED
+    if not over:
+        return Disposition.UNKNOWN
+    if call.stay is not None:
+        return Disposition.ABANDONED
+    outcome = call.outcome or call.originator_outcome
+    if outcome:
+        return Disposition(outcome)
+    return _disposition_of_undialled(call)
+
+
+def _disposition_of_undialled(call: Call) -> Disposition:
+    channel = call.origin
+    if channel is None or not call.complete:
+        return Disposition.UNKNOWN
+    if channel.hangup_cause in _OUTCOME_OF_CAUSE:
+        return _OUTCOME_OF_CAUSE[channel.hangup_cause]
+    if channel.state == UP:
+        return Disposition.NO_ANSWER  # the PBX answered, nobody else did
+    asked = call.caller_asked_to_end()
+    untold = not call.requests_heard and channel.hangup_cause in (0, 127)
+    return Disposition.CANCELLED if asked or untold else Disposition.NO_ANSWER
+
+
+def _stay_record(call: Call, position: int) -> QueueStay:
+    stay = call.stays[position]
+    reason = "abandoned" if stay.open and stay.who.gone else stay.reason
+    return QueueStay(
+        name=stay.queue,
+        joined_at=stay.joined_at,
+        left_at=stay.left_at,
+        wait_seconds=stay.waited,
+        position=stay.position or None,
+        left_reason=reason,
+    )
+
+
+def record_of(
+    call: Call, node: str, ring_rule_of: RingRuleOf, ended_at: datetime | None, *, over: bool = True
+) -> CallRecord:
+    """Freeze ``call``. ``over`` is False for a look at a call that goes on."""
+    disposition = _disposition(call, over=over)
+    hung_up = who_hung_up(call, over=over)
+    caller = caller_of(call)
+    legs = tuple(_leg_record(call, leg, ring_rule_of, disposition) for leg in call.legs)
+    ring, verdict = _ring_of_call(call, legs)
+    answers = tuple(party_of(channel) for _, channel, _ in call.answers)
+    queues = tuple(_stay_record(call, position) for position in range(len(call.stays)))
+    unanswered = (call.outcome or "NO_ANSWER") if over else ""
+    transfers = tuple(transfer_of(handover, unanswered) for handover in call.handovers)
+    return CallRecord(
+        call_id=call.call_id,
+        node=node,
+        kind=call.kind,
+        direction="outbound"
+        if call.kind == "callback"
+        else _DIRECTION_OF_ENTRY.get(call.entry_context, "unknown"),
+        disposition=disposition,
+        complete=over and call.complete and not call.vanished,
+        caller=_party_or_none(caller),
+        dialled=call.entry_exten,
+        department=call.department,
+        started_at=call.started_at,
+        ring_started_at=call.ring_started_at,
+        answered_at=call.answered_at,
+        talk_started_at=call.talk_started_at,
+        ended_at=ended_at if over else None,
+        answered_by=answers[0] if answers else None,
+        answers=answers,
+        rung=tuple(leg for leg in legs if leg.rung and not leg.originator),
+        legs=legs,
+        answered_on_ring=ring,
+        ring_verdict=verdict,
+        transfers=transfers,
+        hung_up_by=hung_up.by,
+        hung_up_evidence=hung_up.evidence,
+        hung_up_confidence=hung_up.confidence,
+        hangup_cause=caller.hangup_cause if caller is not None and caller.hangup_cause >= 0 else None,
+        last_attempt=transfers[-1].outcome if transfers else str(disposition),
+        failover_reason=call.failover,
+        queue=queues[-1] if queues else None,
+        queues=queues,
+        talk_seconds=call.talk_seconds,
+        holds=call.holds,
+        greetings=call.greetings,
+        notes=call.notes,
+        conference=call.conference,
+        uniqueids=tuple(channel.uniqueid for channel in call.channels),
+        linkedids=call.linkedids,
+        absorbed_call_ids=call.absorbed,
+        gaps=call.gaps,
+    )

@@ -1,0 +1,205 @@
+"""What is known about a call, frozen: the only thing about calls that leaves the core whole.
+
+Instants carry a zone. A measure that the events do not support is None, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from ami_bridge.core.ringing import RingVerdict
+
+
+class Disposition(StrEnum):
+    """How the caller fared. ``ANSWERED`` only when a party was really put through to the caller."""
+
+    ANSWERED = "ANSWERED"
+    NO_ANSWER = "NO_ANSWER"
+    BUSY = "BUSY"
+    CONGESTION = "CONGESTION"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    ABANDONED = "ABANDONED"
+    UNKNOWN = "UNKNOWN"
+
+
+HungUpBy = Literal["caller", "agent", "system", "network", "unknown"]
+Confidence = Literal["high", "medium", "none"]
+TransferKind = Literal["blind", "attended", "blonde"]
+Direction = Literal["inbound", "outbound", "internal", "unknown"]
+CallKind = Literal["call", "originated", "callback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One end of a call. ``extension`` is the phone's own number when its endpoint is named by
+    digits (``PJSIP/101``), else the number that was dialled; ``number`` is what Asterisk showed."""
+
+    extension: str
+    number: str
+    name: str
+    endpoint: str
+    channel: str
+    uniqueid: str
+    linkedid: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegRecord:
+    """One phone that was dialled for this call. ``outcome`` is Asterisk's DIALSTATUS, or FORWARDED."""
+
+    party: Party
+    originator: bool
+    dialled_from: str
+    dialled_at: datetime | None
+    rung: bool
+    rang_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    outcome: str
+    forwarded_to: str
+    ring_seconds: float | None
+    answered_on_ring: int | None
+    ring_verdict: RingVerdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One successful hand-over. ``target`` is who took it, ``targets`` all phones that it rang.
+
+    ``transferer`` is the channel that held the customer, ``consultation`` the same person's channel
+    to the target (None in a blind transfer). ``outcome`` is ANSWERED, or how the target failed.
+    """
+
+    kind: TransferKind
+    at: datetime | None
+    transferer: Party
+    consultation: Party | None
+    transferee: Party | None
+    target: Party | None
+    targets: tuple[Party, ...]
+    extension: str
+    application: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStay:
+    """One wait in a queue. ``left_reason``: answered, abandoned, or what the dialplan said."""
+
+    name: str
+    joined_at: datetime | None
+    left_at: datetime | None
+    wait_seconds: float | None
+    position: int | None
+    left_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One time that a party put the other on hold."""
+
+    by: Party
+    started_at: datetime | None
+    ended_at: datetime | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A greeting that our dialplan played to the caller."""
+
+    kind: str
+    department: str
+    agent: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Anything else that our dialplan said about the call (callback, attempt, spooled…)."""
+
+    name: str
+    at: datetime | None
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch in which the link to the PBX was down: nothing is known about it."""
+
+    lost_at: datetime | None
+    found_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """Everything about one call. ``complete`` is False while it lives or when its start was not seen."""
+
+    call_id: str
+    node: str
+    kind: CallKind
+    direction: Direction
+    disposition: Disposition
+    complete: bool
+    caller: Party | None
+    dialled: str
+    department: str
+    started_at: datetime | None
+    ring_started_at: datetime | None
+    answered_at: datetime | None
+    talk_started_at: datetime | None
+    ended_at: datetime | None
+    answered_by: Party | None
+    answers: tuple[Party, ...]
+    rung: tuple[LegRecord, ...]
+    legs: tuple[LegRecord, ...]
+    answered_on_ring: int | None
+    ring_verdict: RingVerdict | None
+    transfers: tuple[Transfer, ...]
+    hung_up_by: HungUpBy
+    hung_up_evidence: tuple[str, ...]
+    hung_up_confidence: Confidence
+    hangup_cause: int | None
+    last_attempt: str
+    failover_reason: str
+    queue: QueueStay | None
+    queues: tuple[QueueStay, ...]
+    talk_seconds: float | None
+    holds: tuple[Hold, ...]
+    greetings: tuple[Greeting, ...]
+    notes: tuple[Noted, ...]
+    conference: str
+    uniqueids: tuple[str, ...]
+    linkedids: tuple[str, ...]
+    absorbed_call_ids: tuple[str, ...]
+    gaps: tuple[Gap, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values: instants as ISO 8601 with zone, nested records as objects."""
+        return _fields(self)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, LegRecord):
+        # Who it is comes first and flat: a leg is read by people far more often than by name.
+        return {**_json(value.party), **_fields(value, skip="party")}
+    if hasattr(value, "__dataclass_fields__"):
+        return _fields(value)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    if isinstance(value, tuple | list):
+        return [_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _fields(value: Any, skip: str = "") -> dict[str, Any]:
+    return {field.name: _json(getattr(value, field.name)) for field in fields(value) if field.name != skip}

@@ -1,0 +1,164 @@
+"""The call tracker: typed events in, facts out. No clock, no loop, no log; it never raises.
+
+A doubled, late or impossible event is counted and changes nothing; :attr:`CallTracker.counters`
+tells how many of which sort there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ami_bridge.core import bridging, dialling, event_types, serving, transferring
+from ami_bridge.core.book import CallBook
+from ami_bridge.core.channels import Channel
+from ami_bridge.core.event_types import ChannelShown, Event
+from ami_bridge.core.facts import Fact
+from ami_bridge.core.recording import record_of
+from ami_bridge.core.records import CallRecord, Gap
+from ami_bridge.core.ringing import RingRuleOf, no_ring_rule
+
+_HANDLERS: dict[type, Callable[[CallBook, Any], None]] = {
+    event_types.ChannelCreated: dialling.on_created,
+    event_types.ChannelStateChanged: dialling.on_state,
+    event_types.ChannelRenamed: dialling.on_renamed,
+    event_types.LocalPaired: dialling.on_local_paired,
+    event_types.DialBegan: dialling.on_dial_began,
+    event_types.DialProgressed: dialling.on_dial_state,
+    event_types.DialEnded: dialling.on_dial_ended,
+    event_types.HangupRequested: dialling.on_hangup_requested,
+    event_types.HungUp: dialling.on_hung_up,
+    event_types.BridgeEntered: bridging.on_bridge_entered,
+    event_types.BridgeLeft: bridging.on_bridge_left,
+    event_types.BlindTransferred: transferring.on_blind_transfer,
+    event_types.AttendedTransferred: transferring.on_attended_transfer,
+    event_types.PickedUp: transferring.on_picked_up,
+    event_types.QueueCallerJoined: serving.on_queue_joined,
+    event_types.QueueCallerLeft: serving.on_queue_left,
+    event_types.QueueCallerAbandoned: serving.on_queue_abandoned,
+    event_types.MemberConnected: serving.on_member_connected,
+    event_types.ParkedTaken: serving.on_unparked,
+    event_types.HoldChanged: serving.on_hold,
+    event_types.DialplanFact: serving.on_dialplan_fact,
+}
+
+
+class CallTracker:
+    """All calls of one PBX node.
+
+    Args:
+        node: the node's name; part of every call id.
+        boot: tells one run of Asterisk from the next, since uniqueids may repeat after a restart.
+        ring_rule_of: what a caller hears while a phone rings, by the context and extension that
+            dialled it; without it rings are not counted.
+    """
+
+    def __init__(self, node: str = "", boot: str = "", ring_rule_of: RingRuleOf = no_ring_rule) -> None:
+        self._book = CallBook(node, boot, ring_rule_of)
+
+    def apply(self, event: Event) -> Sequence[Fact]:
+        """What ``event`` means, in order; empty for most events."""
+        handler = _HANDLERS.get(type(event))
+        book = self._book
+        if handler is None:
+            book.count("unread")
+            return ()
+        try:
+            handler(book, event)
+        except Exception:  # one bad call must never stop the next; a test asserts that this stays zero
+            book.count("fault")
+        return self._told() if book.facts else ()
+
+    def _told(self) -> list[Fact]:
+        facts = self._book.facts
+        self._book.facts = []
+        return facts
+
+    # What is known ------------------------------------------------------------------------
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How many events were doubled, late, impossible, of unknown channels, or a fault of ours."""
+        return dict(self._book.counters)
+
+    def calls(self) -> list[CallRecord]:
+        """A record of every call that goes on, oldest first."""
+        book = self._book
+        return [
+            record_of(call, book.node, book.ring_rule_of, None, over=False) for call in book.calls.values()
+        ]
+
+    def record(self, call_id: str) -> CallRecord | None:
+        """The record so far of a call that goes on; None when it is over or was never there."""
+        call = self._book.calls.get(call_id)
+        if call is None:
+            return None
+        return record_of(call, self._book.node, self._book.ring_rule_of, None, over=False)
+
+    def call_id_of(self, uniqueid: str) -> str | None:
+        """The call that a live channel belongs to."""
+        channel = self._book.channels.get(uniqueid)
+        return channel.call.call_id if channel is not None else None
+
+    # A lost link --------------------------------------------------------------------------
+
+    def link_lost(self, at: datetime | None) -> None:
+        """Nothing is heard from now on: whatever happens until :meth:`snapshot` is a gap."""
+        book = self._book
+        if not book.link_is_lost:
+            book.link_is_lost, book.link_lost_at = True, at
+
+    def snapshot(self, channels: Iterable[ChannelShown], at: datetime | None) -> list[Fact]:
+        """Compare with what lives now (all lines of ``CoreShowChannels``), as of ``at``.
+
+        Every call that was open during the gap is marked with it. What is gone is closed as
+        UNKNOWN, what survived goes on, what is new begins in the middle.
+        """
+        book = self._book
+        gap = Gap(book.link_lost_at, at) if book.link_is_lost else None
+        book.link_is_lost, book.link_lost_at = False, None
+        shown = {line.uniqueid: line for line in channels}
+        for call in list(book.calls.values()):
+            if gap is not None:
+                call.gaps = (*call.gaps, gap)
+            gone = [
+                channel for channel in call.channels if not channel.gone and channel.uniqueid not in shown
+            ]
+            if len(gone) == call.live:
+                call.vanished = True
+            for channel in gone:
+                self._close_unseen(channel, gap.lost_at if gap is not None else at)
+        for line in shown.values():
+            self._open_shown(line, at, gap)
+        return self._told()
+
+    def _close_unseen(self, channel: Channel, at: datetime | None) -> None:
+        """The last that is known of it is the start of the gap; when it ended, nobody knows."""
+        dialling.on_hung_up(self._book, event_types.HungUp(at, channel.uniqueid, "", -1))
+
+    def _open_shown(self, line: ChannelShown, at: datetime | None, gap: Gap | None) -> None:
+        book = self._book
+        if line.uniqueid in book.channels:
+            return
+        channel = book.add_channel(line.uniqueid, line.channel, line.linkedid, line.state, at, whole=False)
+        if channel is None:
+            return
+        channel.number, channel.context, channel.exten = line.number, line.context, line.exten
+        call = channel.call
+        if gap is not None and gap not in call.gaps:
+            call.gaps = (*call.gaps, gap)
+        if line.bridge:
+            bridging.on_bridge_entered(
+                book,
+                event_types.BridgeEntered(
+                    at,
+                    line.uniqueid,
+                    line.channel,
+                    line.linkedid,
+                    line.bridge,
+                    talk=True,
+                    conference="",
+                    swap="",
+                ),
+            )
