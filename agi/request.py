@@ -59,7 +59,9 @@ Step = Callable[[StepRequest], Awaitable[Variables]]
 
 
 def decode_result(encoded: str) -> str:
-    """What came of the last turn: keys or a RECORD_STATUS.
+    """What came of the last turn: keys or a RECORD_STATUS; "" when nothing did.
+
+    The dialplan encodes ``=`` and the result, because BASE64_ENCODE() refuses an empty text.
 
     Raises:
         StepRefused: it is not base64, or holds what neither Read() nor Record() can give.
@@ -68,6 +70,6 @@ def decode_result(encoded: str) -> str:
         text = base64.b64decode(encoded, validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError):
         raise StepRefused("the result of the last turn is not base64") from None
-    if not _RESULT.fullmatch(text):
+    if not text.startswith("=") or not _RESULT.fullmatch(text[1:]):
         raise StepRefused("the result of the last turn is neither keys nor a record status")
-    return text
+    return text[1:]

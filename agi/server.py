@@ -28,6 +28,7 @@ from agi.variables import Variable
 from agi.voice.cache import VoiceCache
 from ami_bridge.adapters.clock import Clock, SystemClock
 from ami_bridge.adapters.store.port import Store
+from ami_bridge.core.callbacks import IllegalTransition
 from ami_bridge.errors import FourthRingError
 from ami_bridge.settings import Settings
 
@@ -165,7 +166,7 @@ class AgiServer:
                 self._threads, self._answer, connection, asked, early, variables
             )
             outcome = "served"
-        except (AgiProtocolError, StepRefused) as error:
+        except (AgiProtocolError, StepRefused, IllegalTransition) as error:
             outcome, why = "refused", str(error)
         except CallerGone as error:
             outcome, why = "gone", str(error)

@@ -39,12 +39,12 @@ async def serve(settings: Settings, *, take_signals: bool = True) -> None:
         helpers = [asyncio.create_task(_open_store(store)), asyncio.create_task(prepare_voice(voice))]
         await _told_to_stop(take_signals)
     finally:
+        await asyncio.to_thread(voice.close)
         for helper in helpers:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
         await server.stop()
         await store.close()
-        await asyncio.to_thread(voice.close)
 
 
 async def _open_store(store: SqlStore) -> None:

@@ -21,11 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from agi.voice import compose, prompts, sound
-from agi.voice.music import hold_music
+from agi.voice.music import beep, hold_music
 from agi.voice.phrasebook import PhraseBook, load_phrase_book
-from agi.voice.render import RECIPE, EspeakRenderer, Renderer, RenderError
+from agi.voice.prompts import say, wav_of
+from agi.voice.render import RECIPE, EspeakRenderer, Renderer, RenderError, write_prompt
 from ami_bridge.errors import ConfigError
 from ami_bridge.settings import Settings
+
+__all__ = ["SAFE_PATH", "Progress", "VoiceCache", "greeting_text", "predictable", "say"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class VoiceCache:
         self.books = {language: load_phrase_book(language) for language in settings.languages}
         self._renderer = renderer or EspeakRenderer()
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._pending: set[Path] = set()
         self._broken_until: dict[Path, float] = {}
         self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="voice")
@@ -78,7 +82,7 @@ class VoiceCache:
     def find(self, text: str, book: PhraseBook) -> Path | None:
         """The prompt ``text`` without extension; None when it is not there yet (it is on its way)."""
         path = self.path_of(text, book)
-        if _wav(path).is_file():
+        if wav_of(path).is_file():
             return path
         self._render_later(path, text, book)
         return None
@@ -90,8 +94,8 @@ class VoiceCache:
             RenderError: the voice or the disk refuses.
         """
         path = self.path_of(text, book)
-        if not _wav(path).is_file():
-            _write(_wav(path), self._renderer.render(text, book))
+        if not wav_of(path).is_file():
+            write_prompt(wav_of(path), self._renderer.render(text, book))
         return path
 
     def speak_number(self, groups: Sequence[str], book: PhraseBook, target: Path) -> Path:
@@ -101,7 +105,7 @@ class VoiceCache:
         Raises:
             RenderError: a digit is not rendered yet, or the disk refuses.
         """
-        _write(_wav(target), sound.wav_bytes(np.concatenate(list(self._number(groups, book)))))
+        write_prompt(wav_of(target), sound.wav_bytes(np.concatenate(list(self._number(groups, book)))))
         return target
 
     def prepare(self, progress: Progress | None = None) -> int:
@@ -109,20 +113,23 @@ class VoiceCache:
 
         Returns how many prompts could not be rendered; each reason is logged. Blocks: call it in a thread.
         """
+        self._write_tones()
         wanted = list(dict.fromkeys(predictable(self.settings, self.books)))
         failed = 0
         for done, (language, text) in enumerate(wanted, start=1):
+            if self._closing.is_set():
+                return failed
             failed += not self._render_logged(text, self.books[language])
             if progress:
                 progress(done, len(wanted))
         for department in self.settings.departments:
             for name in prompts.FIXED_NAMES:
                 self._place_fixed(department, name)
-        self._write_music()
         return failed
 
     def close(self) -> None:
-        """Stop rendering in the background; what has begun is finished."""
+        """Stop rendering, ahead and in the background; the prompt that has begun is finished."""
+        self._closing.set()
         self._background.shutdown(wait=True, cancel_futures=True)
 
     def _number(self, groups: Sequence[str], book: PhraseBook) -> Iterator[sound.Samples]:
@@ -136,7 +143,7 @@ class VoiceCache:
         path = self.find(book.say(f"digits.{digit}"), book)
         if path is None:
             raise RenderError(f"The digit {digit} is not rendered yet; wait until the prompts are prepared.")
-        return sound.read_wav(_wav(path).read_bytes())[0]
+        return sound.read_wav(wav_of(path).read_bytes())[0]
 
     def _render_later(self, path: Path, text: str, book: PhraseBook) -> None:
         with self._lock:
@@ -169,8 +176,8 @@ class VoiceCache:
     def _place_fixed(self, department: str, name: str) -> None:
         """Give the rendered prompt its fixed name: a hard link, put in place in one step."""
         book = self.book_of(department)
-        source = _wav(self.path_of(compose.fixed_text(book, self.settings, department, name), book))
-        target = _wav(prompts.fixed_prompt(self.settings, department, name))
+        source = wav_of(self.path_of(compose.fixed_text(book, self.settings, department, name), book))
+        target = wav_of(prompts.fixed_prompt(self.settings, department, name))
         if not source.is_file() or (target.is_file() and target.samefile(source)):
             return
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -182,14 +189,16 @@ class VoiceCache:
         except OSError as error:
             _log.error("Cannot put the fixed prompt %s in its place: %s", target, error.strerror)
 
-    def _write_music(self) -> None:
-        target = prompts.music_folder(self.settings) / "waiting.wav"
-        if target.is_file():
-            return
-        try:
-            _write(target, sound.wav_bytes(hold_music()))
-        except RenderError as error:
-            _log.error("No music for the queue: %s", error)
+    def _write_tones(self) -> None:
+        """The music of the queue and the beep: sounds without words."""
+        music = prompts.music_folder(self.settings) / "waiting"
+        for path, samples in ((prompts.beep_prompt(self.settings), beep), (music, hold_music)):
+            if wav_of(path).is_file():
+                continue
+            try:
+                write_prompt(wav_of(path), sound.wav_bytes(samples()))
+            except RenderError as error:
+                _log.error("A tone is missing: %s", error)
 
 
 def predictable(settings: Settings, books: dict[str, PhraseBook]) -> Iterator[tuple[str, str]]:
@@ -227,16 +236,6 @@ def _plain(book: PhraseBook) -> Iterator[str]:
             yield book.say(key)
 
 
-def say(text: str, language: str, path: Path) -> None:
-    """Render any ``text`` to the WAV file ``path`` (for ``fourthring say``).
-
-    Raises:
-        ConfigError: there is no phrase book for ``language``.
-        RenderError: the voice or the disk refuses.
-    """
-    _write(path, EspeakRenderer().render(text, load_phrase_book(language)))
-
-
 def greeting_text(settings: Settings, kind: str, department: str, agent: str, at: datetime) -> str:
     """What ``fourthring say --greeting`` and the rehearsal show: the greeting said at the instant ``at``.
 
@@ -250,17 +249,3 @@ def greeting_text(settings: Settings, kind: str, department: str, agent: str, at
     return compose.greeting(
         book, settings, compose.Occasion(compose.GreetingKind(kind), department, agent, part)
     )
-
-
-def _wav(path: Path) -> Path:
-    return path.with_name(f"{path.name}.wav")
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        sound.write_atomically(path, content)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RenderError(
-            f"Cannot write the prompt {path}: {reason}; make room or let this user write."
-        ) from None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agi.voice.phrasebook import load_phrase_book
+from agi.voice.render import EspeakRenderer, write_prompt
 from ami_bridge.settings import Settings
 
 #: Prompts that the dialplan knows by name, one set per department, in the department's language. They
@@ -36,6 +38,26 @@ def music_folder(settings: Settings) -> Path:
 def recordings_folder(settings: Settings) -> Path:
     """The folder of what callers recorded: one folder per callback in it."""
     return settings.state_folder / "recordings"
+
+
+def beep_prompt(settings: Settings) -> Path:
+    """The path (without extension) of the tone after which callers speak; the same in every language."""
+    return prompts_folder(settings) / "fixed" / "beep"
+
+
+def say(text: str, language: str, path: Path) -> None:
+    """Render any ``text`` to the WAV file ``path`` (for ``fourthring say``).
+
+    Raises:
+        ConfigError: there is no phrase book for ``language``.
+        RenderError: the voice or the disk refuses.
+    """
+    write_prompt(path, EspeakRenderer().render(text, load_phrase_book(language)))
+
+
+def wav_of(path: Path) -> Path:
+    """The file behind a prompt's path."""
+    return path.with_name(f"{path.name}.wav")
 
 
 def fixed_prompt(settings: Settings, department: str, name: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Protocol
 
 from agi.voice import sound
@@ -17,6 +18,21 @@ _TIMEOUT_SECONDS = 20.0
 
 class RenderError(FourthRingError):
     """A prompt could not be spoken or written; the message says why and what to do."""
+
+
+def write_prompt(path: Path, content: bytes) -> None:
+    """Write the WAV file ``path`` whole or not at all.
+
+    Raises:
+        RenderError: the disk refuses.
+    """
+    try:
+        sound.write_atomically(path, content)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RenderError(
+            f"Cannot write the prompt {path}: {reason}; make room or let this user write."
+        ) from None
 
 
 class Renderer(Protocol):
