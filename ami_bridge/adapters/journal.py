@@ -223,7 +223,7 @@ class Journal:
         self._open = opener or (lambda path: path.open("ab", buffering=0))
         self._waiting: deque[tuple[int, Journalled]] = deque()
         self._changed = threading.Condition()
-        self._closing = False
+        self._closing = self._ended = False
         self._segment: IO[bytes] | None = None
         self._size = 0
         self._prepare()
@@ -267,7 +267,7 @@ class Journal:
         with self._changed:
             failures = self.failures
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._waiting or self.failures > failures)
+            self._changed.wait_for(lambda: not self._waiting or self.failures > failures or self._ended)
             return not self._waiting
 
     async def close(self) -> None:
@@ -280,6 +280,13 @@ class Journal:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        if self._waiting:
+            _log.error(
+                "The journal ends with %d items that could not be written: %s", self.waiting, self.trouble
+            )
         if self._segment is not None:
             self._segment.close()
         self._lock.close()
@@ -342,8 +349,17 @@ class Journal:
         if self._size:
             # What an earlier try left torn must not swallow the next line.
             self._size += self._segment.write(b"\n")
+        self._sync_folder()
         self._retain()
         self._make_reserve()
+
+    def _sync_folder(self) -> None:
+        """Make the new segment's name durable, not only its content."""
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _fail(self, error: OSError) -> None:
         """Leave no half line inside a segment, give up the reserve, try again at the next beat."""

@@ -12,6 +12,7 @@ from ami_bridge.adapters.ami import (
     AmiAuthError,
     AmiLink,
     AmiLost,
+    AmiMisconfigured,
     AmiNotReady,
     EventGap,
     LinkLost,
@@ -77,6 +78,28 @@ async def test_a_password_that_is_changed_later_ends_the_stream_with_the_same_se
     await link.close()
 
 
+async def test_a_pbx_of_another_name_is_one_clear_sentence(server: AmiServer) -> None:
+    server.answers["CoreSettings"] = lambda action: (
+        f"Response: Success\r\nActionID: {action['ActionID']}\r\nSystemName: other\r\n\r\n".encode()
+    )
+    link = AmiLink(NODE, timings=QUICK)
+    with pytest.raises(AmiMisconfigured, match=r"set 'systemname = fr1' in asterisk\.conf"):
+        await link.connect("127.0.0.1", server.port, "bridge", server.secret, timeout_seconds=5)
+    assert link.state is LinkState.REFUSED
+    await link.close()
+
+
+async def test_a_pbx_that_takes_the_login_and_leaves_is_tried_again(server: AmiServer) -> None:
+    async def leave(action: dict[str, str]) -> None:
+        if action["Action"] == "CoreSettings" and server.logins == 1:
+            server.cut()
+
+    server.on_action = leave
+    link = await connected(server)
+    names = [item.name for item in await drained(link) if item.name != "FullyBooted"]
+    assert names == ["LinkReady", "LinkLost", "LinkReady"]
+
+
 async def test_an_absent_pbx_is_waited_for() -> None:
     with socket.socket() as placeholder:
         placeholder.bind(("127.0.0.1", 0))
@@ -133,6 +156,18 @@ async def test_close_while_connecting_stops_at_once() -> None:
             await link.close()
             await starting
     assert link.state is LinkState.CLOSED
+
+
+async def test_close_in_any_instant_of_the_login_ends(server: AmiServer) -> None:
+    for turns in range(40):
+        link = AmiLink(NODE, timings=QUICK)
+        starting = asyncio.create_task(link.connect("127.0.0.1", server.port, "bridge", server.secret))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(2):
+            await link.close()
+            await starting
+        assert link.state is LinkState.CLOSED
 
 
 async def test_the_link_cut_between_originate_and_its_answer_dials_once(server: AmiServer) -> None:

@@ -159,6 +159,22 @@ def test_a_snapshot_buries_what_is_gone_and_keeps_what_began_meanwhile() -> None
     assert "fr1-2.2" in subject.live
 
 
+def test_a_phantom_under_the_id_of_a_later_call_does_not_hide_that_call() -> None:
+    """An extension that is cut after a forged tail makes a clean Newchannel with a uniqueid of his choice."""
+    for snapshots in (0, 1):
+        subject = reader()
+        subject.live.adopt([], subject.live.mark())
+        forged = f"1\r\nPriority: 1\r\nUniqueid: {VICTIM_ID}\r\nLinkedid: 1\r\n\r\n"
+        subject.feed(newchannel(EVIL, EVIL_ID, exten=forged), AT)
+        subject.feed(hangup(EVIL, EVIL_ID), AT)
+        assert subject.snapshot_reason is not None
+        for _ in range(snapshots):
+            subject.live.adopt([], subject.live.mark())
+        subject.feed(newchannel(VICTIM, VICTIM_ID), AT)
+        subject.live.adopt([(VICTIM_ID, VICTIM)], subject.live.mark())
+        assert names(subject.feed(hangup(VICTIM, VICTIM_ID), AT)) == ["Hangup"]
+
+
 def test_a_renamed_channel_is_known_by_its_new_name() -> None:
     subject = reader()
     subject.feed(newchannel("PJSIP/a-1", "fr1-1.1"), AT)

@@ -217,6 +217,17 @@ async def test_a_full_disk_stops_nobody_and_is_told(tmp_path: Path) -> None:
     assert seqs_and_torn(tmp_path) == ([1, 2, 3, 4, 5, 6, 10], [])
 
 
+async def test_close_on_a_full_disk_ends(tmp_path: Path) -> None:
+    disk = Disk()
+    journal = Journal(tmp_path, "fr1", fsync_ms=QUICK_MS, opener=disk.open)
+    disk.full = True
+    journal.append(numbered(1))
+    async with asyncio.timeout(5):
+        await journal.close()
+        assert not await journal.flush()
+    assert list(read_journal(tmp_path)) == []
+
+
 async def test_an_item_that_is_no_json_costs_only_itself(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "fr1", fsync_ms=QUICK_MS)
     journal.append(Command("Bad", {("tuple",): 1}, AT))  # type: ignore[dict-item]

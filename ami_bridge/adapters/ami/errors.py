@@ -19,6 +19,16 @@ class AmiAuthError(AmiError):
         )
 
 
+class AmiMisconfigured(AmiError):
+    """The PBX is another one than the configuration says. The link stops: every event would be refused."""
+
+    def __init__(self, address: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"The PBX at {address} has the systemname '{found}', not '{expected}'; set 'systemname = {expected}' in "
+            f"asterisk.conf, or make node.name and the AMI address fit."
+        )
+
+
 class AmiNotReady(AmiError):
     """The link is down: nothing was sent, and nothing will be sent later."""
 

@@ -134,7 +134,8 @@ class FakeAmiLink(AmiActions):
         future: asyncio.Future[ActionResult] = asyncio.get_running_loop().create_future()
         self._waiting[future] = name
         try:
-            return await asyncio.wait_for(future, timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                return await future
         except TimeoutError:
             raise AmiTimeout(name, timeout_seconds) from None
         finally:

@@ -15,6 +15,12 @@ Three of the fourteen are printed raw: ``CallerIDNum``, ``ConnectedLineNum`` and
 * An opening with the real privilege, a full timestamp and our system name takes 80 bytes or more with the
   blank line before it (82 for a ``Hangup`` on a node with a one-letter name): it does not fit into 79.
 
+What is left: an ``Exten`` that carries its own Priority, Uniqueid and Linkedid and a blank line ends the
+block early and cleanly. The (uniqueid, channel) check refuses it for every known channel; for a new one it
+makes a phantom until the next snapshot, which its own tail asks for. It needs a dialplan pattern that lets
+CR and LF in: exact DIDs do not, because chan_pjsip refuses an extension that does not exist before there is
+a channel.
+
 Way not taken: "first header wins" (as a dict does) is wrong for ``Uniqueid``, "last wins" is wrong for
 ``Channel``; and dropping every damaged event would blind us to the hostile caller's own call.
 """
@@ -61,13 +67,15 @@ _TAILS: dict[str, frozenset[str]] = {
     "CoreShowChannel": frozenset({"BridgeId", "Application", "ApplicationData", "Duration"}),
 }
 
-# The blocks that a kind cannot lack. A kind that is absent here needs no channel.
+# The blocks that a kind cannot lack; a kind that is absent here needs none. app_queue leaves the block of a
+# channel out once that channel is gone: AgentComplete of a caller who was moved away may have no channel at
+# all.
 _NEEDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_TAILS, ("",)),
     **dict.fromkeys(("DialBegin", "DialState", "DialEnd"), ("Dest",)),
     **dict.fromkeys(("BridgeEnter", "BridgeLeave", "Hold", "Unhold", "UserEvent", "NewAccountCode"), ("",)),
     **dict.fromkeys(("QueueCallerJoin", "QueueCallerLeave", "QueueCallerAbandon"), ("",)),
-    **dict.fromkeys(("AgentCalled", "AgentConnect", "AgentComplete", "AgentRingNoAnswer"), ("", "Dest")),
+    **dict.fromkeys(("AgentCalled", "AgentConnect", "AgentRingNoAnswer"), ("",)),
     **dict.fromkeys(("MusicOnHoldStart", "MusicOnHoldStop"), ("",)),
     "BlindTransfer": ("Transferer",),
     "AttendedTransfer": ("OrigTransferer", "SecondTransferer"),

@@ -8,7 +8,14 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from ami_bridge.adapters.ami.errors import AmiAuthError, AmiError, AmiLost, AmiNotReady, AmiTimeout
+from ami_bridge.adapters.ami.errors import (
+    AmiAuthError,
+    AmiError,
+    AmiLost,
+    AmiMisconfigured,
+    AmiNotReady,
+    AmiTimeout,
+)
 from ami_bridge.adapters.ami.outgoing import OutgoingHeaders, checked_headers
 from ami_bridge.adapters.ami.pending import PendingActions
 from ami_bridge.adapters.ami.port import ACTION_TIMEOUT_SECONDS, ActionResult, AmiActions, AmiPort, LinkState
@@ -55,6 +62,11 @@ class _Account:
         return f"{self.host}:{self.port}"
 
 
+def _settle(future: asyncio.Future[str], reason: str) -> None:
+    if not future.done():
+        future.set_result(reason)
+
+
 class AmiLink(AmiActions):
     """See :class:`~ami_bridge.adapters.ami.port.AmiPort`.
 
@@ -83,6 +95,7 @@ class AmiLink(AmiActions):
             queue_limit: how many events may wait for the consumer before an EventGap.
         """
         self.reader = AmiReader(node, wanted=wanted, on_quarantine=on_quarantine)
+        self.node = node
         self.on_ready = on_ready
         self.connects = self.losses = 0
         self._timings = timings or LinkTimings()
@@ -96,7 +109,7 @@ class AmiLink(AmiActions):
         self._hook: asyncio.Task[None] | None = None
         self._heard_at = 0.0
         self._snapshot_at = float("-inf")
-        self._refusal: AmiAuthError | None = None
+        self._refusal: AmiError | None = None
 
     @property
     def state(self) -> LinkState:
@@ -122,6 +135,7 @@ class AmiLink(AmiActions):
 
         Raises:
             AmiAuthError: the PBX refused the account; the link has stopped.
+            AmiMisconfigured: the PBX has another systemname; the link has stopped.
             AmiNotReady: not ready within ``timeout_seconds``; the link keeps trying until :meth:`close`.
         """
         if self._supervisor is not None:
@@ -130,7 +144,8 @@ class AmiLink(AmiActions):
         checked_headers("Login", {"Username": username, "Secret": secret})
         self._supervisor = asyncio.create_task(self._supervise(account), name=f"ami {account.address}")
         try:
-            await asyncio.wait_for(self._settled.wait(), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                await self._settled.wait()
         except TimeoutError:
             raise AmiNotReady(f"login at {account.address}", self._state.value) from None
         if self._refusal is not None:
@@ -140,11 +155,12 @@ class AmiLink(AmiActions):
         """End the link for good: pending actions fail, the stream ends, nothing reconnects."""
         if self._state is not LinkState.REFUSED:
             self._state = LinkState.CLOSED
+        self._break("closed")
+        self._drop_session()
         for task in (self._hook, self._supervisor):
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        self._drop_session()
         self._stream.end()
         self._settled.set()
 
@@ -156,16 +172,15 @@ class AmiLink(AmiActions):
                 reason = await self._live_once(account)
                 pause = self._timings.backoff_first
                 self._lose(reason)
-            except AmiAuthError as error:
+            except (AmiAuthError, AmiMisconfigured) as error:
                 self._refuse(error)
                 return
             except (OSError, AmiError, TimeoutError) as error:
-                self._drop_session()
-                self._state = LinkState.LOST
+                self._lose(str(error) or "time-out")
                 _log.warning(
                     "No AMI link to %s (%s); next try in about %.1f s",
                     account.address,
-                    error or "time-out",
+                    str(error) or "time-out",
                     pause,
                 )
             # Jitter, so that many bridges do not knock at a restarted PBX in step.
@@ -177,14 +192,22 @@ class AmiLink(AmiActions):
         self.reader.start()
         loop = asyncio.get_running_loop()
         broken = self._broken = loop.create_future()
-        self._session = AmiSession(self._pending, self._on_bytes, self._on_lost)
-        await asyncio.wait_for(self._session.open(account.host, account.port), self._timings.connect_limit)
-        login = await self._session.login(account.username, account.secret, self._timings.login_limit)
+        session = self._session = AmiSession(self._pending, self._on_bytes, self._on_lost)
+        async with asyncio.timeout(self._timings.connect_limit):
+            await session.open(account.host, account.port)
+        login = await session.login(account.username, account.secret, self._timings.login_limit)
         if not login.success:
             raise AmiAuthError(account.username, account.address, login.message or "no reason given")
-        if broken.done():
-            return str(broken.result())
+        await self._check_node(account)
+        self._settled.set()
         return await self._serve(broken)
+
+    async def _check_node(self, account: _Account) -> None:
+        """Another systemname would have every event refused without a word that an admin sees."""
+        settings = await self.action("CoreSettings", timeout_seconds=self._timings.login_limit)
+        found = settings.headers.get("SystemName")
+        if isinstance(found, str) and found != self.node:
+            raise AmiMisconfigured(account.address, found, self.node)
 
     async def _serve(self, broken: asyncio.Future[str]) -> str:
         watchdog = asyncio.create_task(self._watch())
@@ -198,21 +221,22 @@ class AmiLink(AmiActions):
         self._state = LinkState.READY
         self._stream.put_marker(LinkReady(utc_now(), first=self.connects == 0))
         self.connects += 1
-        self._settled.set()
-        if self.on_ready is not None:
-            self._hook = asyncio.create_task(self._run_hook(self.on_ready))
+        if self._hook is not None:
+            self._hook.cancel()
+        if self.on_ready is not None and self._broken is not None:
+            self._hook = asyncio.create_task(self._run_hook(self.on_ready, self._broken))
 
-    async def _run_hook(self, hook: OnReady) -> None:
+    async def _run_hook(self, hook: OnReady, broken: asyncio.Future[str]) -> None:
         try:
             await hook(self)
         except AmiError as error:
             # The link broke again, or the PBX is slow: only a new connection brings a snapshot that can be
             # trusted.
             _log.warning("The snapshot after the login failed: %s", error)
-            self._break("the snapshot after the login failed")
+            _settle(broken, "the snapshot after the login failed")
         except Exception:
             _log.exception("The hook after the AMI login failed")
-            self._break("the hook after the login failed")
+            _settle(broken, "the hook after the login failed")
 
     def _lose(self, reason: str) -> None:
         was_ready = self._state is LinkState.READY
@@ -225,7 +249,7 @@ class AmiLink(AmiActions):
             self._stream.put_marker(LinkLost(utc_now(), reason))
             _log.warning("The AMI link is lost: %s", reason)
 
-    def _refuse(self, error: AmiAuthError) -> None:
+    def _refuse(self, error: AmiError) -> None:
         self._drop_session()
         self._state = LinkState.REFUSED
         self._refusal = error
@@ -240,8 +264,8 @@ class AmiLink(AmiActions):
         self._pending.fail_all()
 
     def _break(self, reason: str) -> None:
-        if self._broken is not None and not self._broken.done():
-            self._broken.set_result(reason)
+        if self._broken is not None:
+            _settle(self._broken, reason)
 
     # What the session tells ---------------------------------------------------------------
 
@@ -320,7 +344,9 @@ class AmiLink(AmiActions):
             raise AmiNotReady(name, self._state.value)
         action_id, answered = self._session.send(name, checked)
         try:
-            return await asyncio.wait_for(answered, timeout_seconds)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that meets the answer, and close() hangs.
+            async with asyncio.timeout(timeout_seconds):
+                return await answered
         except TimeoutError:
             raise AmiTimeout(name, timeout_seconds) from None
         finally:

@@ -27,7 +27,7 @@ class LiveChannels:
 
     def __init__(self) -> None:
         self._live: dict[str, _Channel] = {}
-        self._dead: OrderedDict[str, str] = OrderedDict()
+        self._dead: OrderedDict[str, _Channel] = OrderedDict()
         self._clock = 0
         self._complete = False
 
@@ -54,13 +54,10 @@ class LiveChannels:
         ``begins`` says that it is a clean Newchannel: this alone may bring an unknown uniqueid, or correct an
         entry that came from a damaged event.
         """
-        channel = self._live.get(uniqueid)
-        known = channel.name if channel else self._dead.get(uniqueid)
-        if known == name or (known is None and (begins or not self._complete)):
-            return None
+        known = self._live.get(uniqueid) or self._dead.get(uniqueid)
         if known is None:
-            return "unknown_uniqueid"
-        if begins and channel is not None and not channel.sure:
+            return "unknown_uniqueid" if self._complete and not begins else None
+        if known.name == name or (begins and not known.sure):
             return None
         return "identity_mismatch"
 
@@ -85,7 +82,9 @@ class LiveChannels:
         channel = self._live.pop(uniqueid, None)
         if channel is None:
             return
-        self._dead[uniqueid] = channel.name
+        self._clock += 1
+        channel.learned = self._clock
+        self._dead[uniqueid] = channel
         if len(self._dead) > _REMEMBERED_DEAD:
             self._dead.popitem(last=False)
 
@@ -99,6 +98,11 @@ class LiveChannels:
         gone = [uid for uid, channel in self._live.items() if uid not in listed and channel.learned <= mark]
         for uniqueid in gone:
             self.bury(uniqueid)
+            # It may never have been (a forged Newchannel): a clean Newchannel of that id is believed later.
+            self._dead[uniqueid].sure = False
         for uniqueid, name in listed.items():
+            if uniqueid in self._dead and self._dead[uniqueid].learned <= mark:
+                # The PBX lists it, so what was buried under this id before was a forgery.
+                del self._dead[uniqueid]
             self.learn(uniqueid, name, sure=True)
         self._complete = True

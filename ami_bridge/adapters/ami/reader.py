@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection
@@ -12,16 +13,21 @@ from ami_bridge.adapters.ami import layout
 from ami_bridge.adapters.ami.live import LiveChannels
 from ami_bridge.adapters.ami.raw_event import Headers, Quarantined, RawEvent
 
+_log = logging.getLogger(__name__)
+
 _END = b"\r\n\r\n"
 _BANNER = re.compile(rb"^Asterisk Call Manager/[0-9.]+\r\n")
 _ACTION_ID = re.compile(rb"(?:^|\r\n)ActionID: ([^\r\n]*)")
 _RESPONSE = re.compile(rb"^Response: ([A-Za-z]+)\r\nActionID: ([^\r\n]*)(?:\r\n|$)")
+_NO_TIMESTAMP = re.compile(rb"^Event: [A-Za-z0-9]+\r\nPrivilege: [a-z,]+,all\r\n(?!Timestamp: )")
 _ITEM = re.compile(rb"^Event: ([A-Za-z0-9]+)\r\n")
 # The greeting that each login gets: printed without Timestamp and SystemName (manager.c, manager_login).
 _BOOTED = re.compile(
     rb"^Event: FullyBooted\r\nPrivilege: system,all\r\nUptime: [0-9]+\r\nLastReload: [0-9]+\r\n"
     rb"Status: Fully Booted$"
 )
+# Asterisk's own test framework (Debian builds it in, class "reporting"); it repeats headers, nobody reads it.
+_NEVER_READ = frozenset({"TestEvent"})
 _ALWAYS_READ = frozenset({"Newchannel", "Hangup", "Rename"})
 _MAX_EVENT_BYTES = 65_536
 _MAX_HELD_BYTES = 16_384
@@ -68,7 +74,7 @@ class AmiReader:
             node: Asterisk's ``systemname``.
             wanted: names of the events that anybody reads; others are skipped before they are decoded.
             live: the set of live channels, kept by the owner across connections.
-            on_quarantine: told of everything refused; must not raise.
+            on_quarantine: told of everything refused.
             keep_raw: keep each event's bytes in ``RawEvent.raw``.
         """
         self.live = live if live is not None else LiveChannels()
@@ -82,6 +88,7 @@ class AmiReader:
         self._wanted = frozenset(wanted) | _ALWAYS_READ if wanted is not None else None
         self._on_quarantine = on_quarantine
         self._keep_raw = keep_raw
+        self._warned = False
         self.start()
 
     def start(self) -> None:
@@ -187,6 +194,12 @@ class AmiReader:
             # A stranger's blank line after a whole event: that event's own tail may be his.
             self._refuse("tail", piece, at)
             return
+        if not self.accepted and not self._warned and _NO_TIMESTAMP.match(piece):
+            self._warned = True
+            _log.error(
+                "AMI events come without Timestamp and SystemName and are refused; set 'timestampevents = yes' in "
+                "manager.conf and 'systemname' in asterisk.conf, and restart the PBX."
+            )
         self._refuse("no_opening", piece, at)
 
     def _release(self, at: datetime, arrived: list[RawEvent | Answer]) -> None:
@@ -199,7 +212,7 @@ class AmiReader:
     ) -> None:
         kind = opening[1].decode("ascii")
         self._last_kind = kind
-        if self._wanted is not None and kind not in self._wanted:
+        if kind in _NEVER_READ or (self._wanted is not None and kind not in self._wanted):
             self.skipped += 1
             return
         pairs = layout.split_lines(piece.decode("utf-8", "replace"))
@@ -326,9 +339,16 @@ class AmiReader:
 
     def _refuse(self, reason: str, piece: bytes, at: datetime) -> None:
         self.refused[reason] += 1
+        if self.refused[reason] == 1:
+            _log.warning(
+                "Part of the AMI stream is not believed (%s); see the quarantine: %r", reason, piece[:200]
+            )
         if reason in _ASKS_FOR_SNAPSHOT:
             self.snapshot_reason = reason
         refused = Quarantined(reason, at, piece[:_EXCERPT_BYTES])
         self.quarantine.append(refused)
         if self._on_quarantine is not None:
-            self._on_quarantine(refused)
+            try:
+                self._on_quarantine(refused)
+            except Exception:
+                _log.exception("The hook for refused AMI events failed")

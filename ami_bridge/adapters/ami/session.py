@@ -88,6 +88,7 @@ class AmiSession:
     ) -> None:
         self._pending = pending
         self._callbacks = (on_bytes, on_lost)
+        self._aborted = False
         self._manager: _Manager | None = None
         self._task: asyncio.Task[Any] | None = None
 
@@ -115,13 +116,14 @@ class AmiSession:
     async def login(self, username: str, secret: str, timeout_seconds: float) -> ActionResult:
         """Log in; the result says whether the PBX took the account."""
         headers: dict[str, str | list[str]] = {"Username": username, "Secret": secret, "Events": "on"}
-        return await asyncio.wait_for(self.send("Login", headers)[1], timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):
+            return await self.send("Login", headers)[1]
 
     def send(
         self, name: str, headers: dict[str, str | list[str]]
     ) -> tuple[str, asyncio.Future[ActionResult]]:
         """Write one action, whose headers are checked already; return its id and the future of its answer."""
-        if self._manager is None or self._manager.protocol is None:
+        if self._aborted or self._manager is None or self._manager.protocol is None:
             raise ConnectionError("not connected")
         action_id, answered = self._pending.open(name)
         action = Action({**headers, "Action": name, "ActionID": action_id})  # type: ignore[no-untyped-call]
@@ -131,6 +133,7 @@ class AmiSession:
 
     def abort(self) -> None:
         """Drop the connection at once and leave nothing that panoramisk could send or do later."""
+        self._aborted = True
         if self._task is not None:
             self._task.cancel()
         manager = self._manager
