@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ami_bridge.adapters.store.directory import directory_of
 from ami_bridge.adapters.store.entries import (
     AgentEntry,
     AuditEntry,
@@ -64,6 +63,5 @@ __all__ = [
     "StoreUnavailable",
     "StoredCall",
     "UserEntry",
-    "directory_of",
     "opened_store",
 ]

@@ -39,8 +39,9 @@ _DRIVERS = {
 # Any two constants that nobody else uses in this database.
 _FEED_LOCK, _MIGRATION_LOCK = 4_071_001, 4_071_002
 _READING = "fourthring_reading"
-# What a database says when it, and not our statement, is at fault; asyncpg adds its own while connecting.
-_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError, TimeoutError)
+# Our statement is at fault, not the database; whatever else a driver says is about the database.
+_OURS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
+_FAULTS = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, TimeoutError)
 # alembic keeps its running migration in module globals, so one at a time in this process.
 _migrating: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
@@ -105,17 +106,20 @@ class Database:
         except StoreUnavailable:
             raise
         except Exception as error:
-            if isinstance(error, _FAULTS) or type(error).__module__.startswith("asyncpg"):
+            # While connecting, asyncpg's own kinds arrive unwrapped.
+            about_database = isinstance(error, _FAULTS) or type(error).__module__.startswith("asyncpg")
+            if about_database and not isinstance(error, _OURS):
                 raise StoreUnavailable(self._sentence(error)) from error
             raise
 
     def _sentence(self, error: Exception) -> str:
         reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0] or type(error).__name__
-        remedy = (
-            "make its folder writable and free some disk space"
-            if self.is_sqlite
-            else "start PostgreSQL, or mend address and password in [store] url"
-        )
+        if not self.is_sqlite:
+            remedy = "start PostgreSQL, or mend address and password in [store] url"
+        elif "not a database" in reason or "malformed" in reason:
+            remedy = "move the file away, or put a backup in its place"
+        else:
+            remedy = "make its folder writable and free some disk space"
         return f"The store {self.shown_url} does not work ({reason}); {remedy}."
 
     def _make_engine(self) -> AsyncEngine:

@@ -1,0 +1,67 @@
+"""Puts the desk together."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from ami_bridge.adapters.store import Store
+from ami_bridge.desk import callbacks_api, calls_api, health, live
+from ami_bridge.desk.auth import TOKEN
+from ami_bridge.desk.endpoint import SETTINGS, STORE, Ask, Endpoint
+from ami_bridge.desk.faults import one_sentence, safe_headers
+from ami_bridge.desk.guard import tell_guard
+from ami_bridge.desk.openapi import openapi
+from ami_bridge.desk.pages import add_pages
+from ami_bridge.settings import Settings
+
+#: Bytes of the largest body. A note's fields are at most 4,000 characters each.
+LARGEST_BODY = 64 * 1024
+
+
+def create_app(
+    store: Store, settings: Settings, token: str, *, registry: CollectorRegistry | None = None
+) -> web.Application:
+    """The desk on an open ``store``. ``token`` opens everything; ``registry`` adds others' metrics.
+
+    Raises:
+        ValueError: ``token`` is too short to be a secret.
+    """
+    if len(token) < 12:
+        raise ValueError("The desk's token must have at least 12 characters.")
+    app = web.Application(
+        middlewares=[tell_guard, health.counted, one_sentence], client_max_size=LARGEST_BODY
+    )
+    feed = live.Feed(store)
+    app[STORE], app[SETTINGS], app[TOKEN] = store, settings, token
+    app[live.FEED], app[health.METRICS] = feed, health.Metrics(registry)
+    app.cleanup_ctx.append(feed.follow)
+    app.on_shutdown.append(feed.close)
+    app.on_response_prepare.append(safe_headers)
+    add_pages(app)
+    for endpoint in _endpoints():
+        app.router.add_route(endpoint.method, endpoint.path, endpoint.__call__)
+    return app
+
+
+def _endpoints() -> list[Endpoint]:
+    described = [*calls_api.ENDPOINTS, *callbacks_api.ENDPOINTS, *live.ENDPOINTS, *health.ENDPOINTS]
+    document: dict[str, Any] = {}
+
+    async def show_openapi(_ask: Ask) -> web.StreamResponse:
+        return web.json_response(document)
+
+    itself = Endpoint("GET", "/api/v1/openapi.json", show_openapi, "This document", public=True)
+    endpoints = [*described, itself]
+    document.update(openapi(endpoints, _version()))
+    return endpoints
+
+
+def _version() -> str:
+    try:
+        return version("fourthring")
+    except PackageNotFoundError:
+        return "0"

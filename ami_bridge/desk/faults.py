@@ -1,0 +1,77 @@
+"""Every answer leaves with the same safe headers, and every fault as one sentence."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ami_bridge.adapters.store import NotStored, StoreUnavailable
+from ami_bridge.core.callbacks import IllegalTransition
+
+log = logging.getLogger(__name__)
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+async def safe_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal ``on_response_prepare``: also streams and files pass here."""
+    response.headers.update(_HEADERS)
+    # aiohttp would name itself and Python with their versions.
+    response.headers["Server"] = "fourthring"
+    if not request.path.startswith("/static/"):
+        response.headers.setdefault("Cache-Control", "no-store")  # calls are personal
+
+
+@web.middleware
+async def one_sentence(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what was raised into a status and a sentence, JSON for the API and plain text elsewhere."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refused:
+        if refused.status < 400 or not request.path.startswith("/api/"):
+            raise
+        answer = _answer(request, refused.status, _sentence(refused))
+        kept = ("WWW-Authenticate", "Allow", "Retry-After")
+        answer.headers.update({name: refused.headers[name] for name in kept if name in refused.headers})
+        return answer
+    except NotStored as error:
+        return _answer(request, 404, str(error))
+    except IllegalTransition as error:
+        return _answer(request, 409, str(error))
+    except StoreUnavailable as error:
+        log.warning("%s", error)
+        answer = _answer(request, 503, "The store does not answer; try again in a moment.")
+        answer.headers["Retry-After"] = "2"
+        return answer
+    except (ConnectionResetError, BrokenPipeError):
+        raise  # the client left; there is nobody to answer
+    except Exception:
+        number = secrets.token_hex(4)
+        log.exception("desk fault %s at %s %s", number, request.method, request.path)
+        return _answer(request, 500, f"Something went wrong here; tell the admin fault number {number}.")
+
+
+def _sentence(refused: web.HTTPException) -> str:
+    own = refused.text or ""
+    # aiohttp's own text is "404: Not Found"; ours are sentences.
+    return own if not own.startswith(f"{refused.status}:") else f"{refused.reason}."
+
+
+def _answer(request: web.Request, status: int, sentence: str) -> web.Response:
+    if request.path.startswith("/api/"):
+        return web.json_response({"error": sentence}, status=status)
+    return web.Response(text=sentence + "\n", status=status)

@@ -1,0 +1,132 @@
+"""The words of the pages, in Russian and English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_EN = {
+    "calls": "Calls",
+    "callbacks": "Callbacks",
+    "when": "When",
+    "caller": "Caller",
+    "department": "Department",
+    "answered_by": "Answered by",
+    "ring": "Ring",
+    "result": "Result",
+    "failover": "Handed to the queue because",
+    "hung_up_by": "Hung up first",
+    "number": "Number",
+    "state": "State",
+    "attempts": "Attempts",
+    "due": "Due",
+    "recordings": "Recordings",
+    "no_calls": "No call yet. Ring one of the departments, and it appears here.",
+    "no_callbacks": "Nobody waits to be rung back.",
+    "log_in": "Log in",
+    "log_out": "Log out",
+    "token": "Desk token",
+    "token_hint": "The secret “desk-token” of this installation, or your own token.",
+    "wrong_token": "This token is not known. Copy it again, without spaces.",
+    "times": "Times are on the department's own clock.",
+    "skip": "Skip to the content",
+    "name": "name",
+    "subject": "subject",
+    "early": "early",
+    "ideal": "ideal",
+    "late": "late",
+    "missed": "missed",
+    "capturing": "being told",
+    "partial": "incomplete",
+    "queued": "waiting",
+    "claimed": "being prepared",
+    "dialing": "ringing",
+    "talking": "talking",
+    "done": "done",
+    "unknown": "unknown",
+    "exhausted": "not reached",
+    "cancelled": "called off",
+    "expired": "too late",
+    "agent": "agent",
+    "caller_hung_up": "caller",
+    "system": "system",
+    "network": "network",
+}
+_RU = {
+    "calls": "Звонки",
+    "callbacks": "Обратные звонки",
+    "when": "Когда",
+    "caller": "Кто звонил",
+    "department": "Отдел",
+    "answered_by": "Кто ответил",
+    "ring": "Гудок",
+    "result": "Итог",
+    "failover": "Почему передан в очередь",
+    "hung_up_by": "Кто положил трубку",
+    "number": "Номер",
+    "state": "Состояние",
+    "attempts": "Попытки",
+    "due": "Не раньше",
+    "recordings": "Записи",
+    "no_calls": "Звонков ещё не было. Позвоните в любой отдел, и звонок появится здесь.",
+    "no_callbacks": "Обратного звонка никто не ждёт.",
+    "log_in": "Войти",
+    "log_out": "Выйти",
+    "token": "Ключ стола",
+    "token_hint": "Секрет «desk-token» этой установки или ваш собственный ключ.",
+    "wrong_token": "Такой ключ не известен. Скопируйте его ещё раз, без пробелов.",
+    "times": "Время указано по часам отдела.",
+    "skip": "К содержанию",
+    "name": "имя",
+    "subject": "вопрос",
+    "early": "рано",
+    "ideal": "вовремя",
+    "late": "поздно",
+    "missed": "пропущен",
+    "capturing": "диктует",
+    "partial": "не договорил",
+    "queued": "ждёт",
+    "claimed": "готовится",
+    "dialing": "набираем",
+    "talking": "разговор",
+    "done": "готово",
+    "unknown": "неизвестно",
+    "exhausted": "не дозвонились",
+    "cancelled": "отменён",
+    "expired": "просрочен",
+    "agent": "сотрудник",
+    "caller_hung_up": "звонивший",
+    "system": "система",
+    "network": "сеть",
+}
+_BY_LANGUAGE = {"en": _EN, "ru": _RU}
+
+
+class Words(dict[str, str]):
+    """Words by key; what has none is shown as it is stored."""
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
+def of(language: str) -> Mapping[str, str]:
+    """The words of ``language`` ("ru" or "en")."""
+    return Words(_BY_LANGUAGE[language])
+
+
+def choose(accepted: str) -> str:
+    """The best language for an Accept-Language header (RFC 9110, 12.5.4); English when neither is wanted."""
+    weighed = []
+    for place, item in enumerate(accepted.split(",")[:20]):
+        tag, _, weight = item.strip().partition(";q=")
+        language = tag.split("-")[0].lower()
+        if language in _BY_LANGUAGE:
+            weighed.append((-_weight(weight), place, language))
+    wanted = [entry for entry in sorted(weighed) if entry[0] < 0]
+    return wanted[0][2] if wanted else "en"
+
+
+def _weight(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0) if text else 1.0
+    except ValueError:
+        return 0.0

@@ -1,0 +1,146 @@
+"""The live feed, and the document that describes everything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+
+from ami_bridge.adapters.store import MemoryStore, Store
+from ami_bridge.desk import create_app
+from ami_bridge.desk.live import FEED
+from ami_bridge.settings import Settings
+
+from .conftest import TOKEN
+
+
+async def next_events(response: ClientResponse, number: int) -> list[dict[str, str]]:
+    """The next ``number`` events that carry something."""
+    events: list[dict[str, str]] = []
+    block: dict[str, str] = {}
+    async with asyncio.timeout(10):
+        while len(events) < number:
+            line = (await response.content.readline()).decode().rstrip("\n")
+            if line:
+                name, _, value = line.partition(": ")
+                block[name] = value
+                continue
+            if "data" in block:
+                events.append(block)
+            block = {}
+    return events
+
+
+async def test_changes_arrive_as_they_happen(desk: TestClient, store: Store) -> None:
+    await store.save_call({"call_id": "before"})
+    async with desk.get("/api/v1/live") as response:
+        assert response.content_type == "text/event-stream"
+        await store.save_call({"call_id": "c1"})
+        await store.create_callback("k", "sales")
+        first, second = await next_events(response, 2)
+    assert (first["event"], json.loads(first["data"])["subject"]) == ("call", "c1")
+    assert second["event"] == "callback"
+    assert int(second["id"]) == int(first["id"]) + 1
+
+
+async def test_a_client_that_comes_back_misses_nothing(desk: TestClient, store: Store) -> None:
+    for number in range(3):
+        await store.save_call({"call_id": f"c{number}"})
+    async with desk.get("/api/v1/live", headers={"Last-Event-ID": "1"}) as response:
+        events = await next_events(response, 2)
+    assert [json.loads(event["data"])["subject"] for event in events] == ["c1", "c2"]
+
+
+async def test_a_client_from_another_store_is_told_to_start_again(desk: TestClient, store: Store) -> None:
+    await store.save_call({"call_id": "c1"})
+    async with desk.get("/api/v1/live", headers={"Last-Event-ID": "500"}) as response:
+        (reset,) = await next_events(response, 1)
+        assert (reset["event"], reset["id"]) == ("reset", "1")
+        await store.save_call({"call_id": "c2"})
+        (event,) = await next_events(response, 1)
+    assert event["id"] == "2"
+
+
+async def test_a_client_that_was_away_too_long_is_told_to_start_again(settings: Settings) -> None:
+    store = MemoryStore()
+    for number in range(5):
+        await store.save_call({"call_id": f"c{number}"})
+    del store._changes[:3]  # as pruning does
+    headers = {"Authorization": f"Bearer {TOKEN}", "Last-Event-ID": "1"}
+    async with (
+        TestClient(TestServer(create_app(store, settings, TOKEN))) as client,
+        client.get("/api/v1/live", headers=headers) as response,
+    ):
+        reset, event = await next_events(response, 2)
+    assert (reset["event"], event["id"]) == ("reset", "4")
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "٣", "9" * 30])
+async def test_a_last_event_id_that_is_not_ours_is_refused(desk: TestClient, last: str) -> None:
+    answer = await desk.get("/api/v1/live", headers={"Last-Event-ID": last})
+    assert answer.status == 400
+
+
+async def test_a_client_that_leaves_is_forgotten_and_the_desk_stops_with_clients(
+    store: Store, settings: Settings
+) -> None:
+    app = create_app(store, settings, TOKEN)
+    client = TestClient(TestServer(app), headers={"Authorization": f"Bearer {TOKEN}"})
+    await client.start_server()
+    response = await client.get("/api/v1/live")
+    await response.content.readline()
+    assert app[FEED].clients == 1
+    response.close()
+    await store.save_call({"call_id": "c1"})
+    async with asyncio.timeout(10):
+        while app[FEED].clients:  # noqa: ASYNC110 - there is no event to wait for, the client just leaves
+            await asyncio.sleep(0.05)
+    await client.get("/api/v1/live")
+    async with asyncio.timeout(10):
+        await client.close()
+
+
+# OpenAPI ----------------------------------------------------------------------------------
+
+
+async def test_the_document_names_exactly_the_routes_that_exist(stranger: TestClient) -> None:
+    document = await (await stranger.get("/api/v1/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    pages = {"/", "/login", "/logout", "/static"}
+    routes = {
+        (route.method, re.sub(r":[^}]*", "", route.resource.canonical))
+        for route in stranger.app.router.routes()  # type: ignore[union-attr]
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert described == {(method, path) for method, path in routes if path not in pages}
+
+
+async def test_every_reference_in_the_document_leads_somewhere(stranger: TestClient) -> None:
+    text = await (await stranger.get("/api/v1/openapi.json")).text()
+    schemas = json.loads(text)["components"]["schemas"]
+    assert set(re.findall(r"#/components/schemas/(\w+)", text)) <= schemas.keys()
+    assert "/$defs/" not in text
+
+
+async def test_what_the_document_promises_is_what_comes(desk: TestClient, store: Store) -> None:
+    await store.save_call({"call_id": "c1"})
+    made = await store.create_callback("k", "sales")
+    document = await (await desk.get("/api/v1/openapi.json")).json()
+    for path, real in (
+        ("/api/v1/calls", "/api/v1/calls"),
+        ("/api/v1/calls/{id}", "/api/v1/calls/c1"),
+        ("/api/v1/callbacks", "/api/v1/callbacks"),
+        ("/api/v1/callbacks/{id}", f"/api/v1/callbacks/{made.id}"),
+        ("/api/v1/agents", "/api/v1/agents"),
+        ("/healthz", "/healthz"),
+        ("/readyz", "/readyz"),
+    ):
+        promised = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        schema = document["components"]["schemas"][promised["$ref"].rpartition("/")[2]]
+        answer = await (await desk.get(real)).json()
+        assert answer.keys() == schema["properties"].keys(), path
