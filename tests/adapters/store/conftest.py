@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,8 +14,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
-from ami_bridge.adapters.store import MemoryStore, SqlStore, Store
+from ami_bridge.adapters.store import MemoryStore, SqlStore, Store, opened_store
 
 _numbers = count(1)
 
@@ -81,13 +83,38 @@ def _wait_until_ready(binaries: Path, folder: Path, server: subprocess.Popen[byt
     raise RuntimeError((folder / "log").read_text())
 
 
-@pytest.fixture
-def postgres_url(postgres_socket: Path) -> str:
-    """A database of its own for each test."""
+def _create_database(socket: Path, *options: str) -> str:
     name = f"t{next(_numbers)}"
     createdb = _postgres_binaries() or Path()
-    subprocess.run([createdb / "createdb", "-h", postgres_socket, "-U", "fr", name], check=True)
-    return f"postgresql+asyncpg://fr@/{name}?host={postgres_socket}"
+    subprocess.run([createdb / "createdb", "-h", socket, "-U", "fr", *options, name], check=True)
+    return f"postgresql+asyncpg://fr@/{name}?host={socket}"
+
+
+@pytest.fixture
+def postgres_url(postgres_socket: Path) -> str:
+    """An empty database of its own for each test."""
+    return _create_database(postgres_socket)
+
+
+async def _migrate(url: str) -> None:
+    async with opened_store(url):
+        pass
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_socket: Path) -> str:
+    """The name of a migrated database: copying it is quicker than migrating for every test."""
+    url = _create_database(postgres_socket)
+    asyncio.run(_migrate(url))
+    return str(make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file."""
+    path = tmp_path_factory.mktemp("template") / "fourthring.db"
+    asyncio.run(_migrate(f"sqlite:///{path}"))
+    return path
 
 
 @pytest.fixture
@@ -101,10 +128,15 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
-def unopened(request: pytest.FixtureRequest) -> Store:
+def unopened(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "memory":
         return MemoryStore()
-    return SqlStore(request.getfixturevalue(f"{request.param}_url"))
+    if request.param == "sqlite":
+        path = tmp_path / "fourthring.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return SqlStore(f"sqlite:///{path}")
+    template = request.getfixturevalue("postgres_template")
+    return SqlStore(_create_database(request.getfixturevalue("postgres_socket"), "-T", template))
 
 
 @pytest.fixture
