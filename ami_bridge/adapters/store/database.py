@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -87,8 +87,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads, so it waits for no writer."""
-        engine = self._opened().execution_options(**{_READING: True})
-        async with self._faults(), engine.begin() as connection:
+        async with self._faults(), self._opened().execution_options(**{_READING: True}).begin() as connection:
             yield connection
 
     def _turn(self) -> AbstractAsyncContextManager[Any]:
@@ -154,17 +153,24 @@ class Database:
 
 
 async def announce(connection: AsyncConnection, kind: str, subject: str, at: datetime) -> None:
-    """Add to the change feed; call it last in a transaction.
+    """Add to the change feed; call it last in a transaction. See :func:`announce_all`."""
+    await announce_all(connection, kind, [subject], at)
+
+
+async def announce_all(connection: AsyncConnection, kind: str, subjects: Sequence[str], at: datetime) -> None:
+    """Add ``subjects`` to the change feed; call it last in a transaction.
 
     PostgreSQL gives out sequence numbers before the commit, so a reader could see 6 before 5 and never see 5.
     The lock lasts until the commit and keeps numbers and commits in the same order.
     """
+    if not subjects:
+        return
     if connection.dialect.name == "postgresql":
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_FEED_LOCK)))
-    statement = sa.insert(change).values(kind=kind, subject=subject, at=at).returning(change.c.seq)
-    seq = (await connection.execute(statement)).scalar_one()
-    if seq % _PRUNE_EVERY == 0:
-        await connection.execute(sa.delete(change).where(change.c.seq <= seq - KEPT_CHANGES))
+    rows = [{"kind": kind, "subject": subject, "at": at} for subject in subjects]
+    seqs = (await connection.execute(sa.insert(change).values(rows).returning(change.c.seq))).scalars().all()
+    if max(seqs) // _PRUNE_EVERY != (min(seqs) - 1) // _PRUNE_EVERY:
+        await connection.execute(sa.delete(change).where(change.c.seq <= max(seqs) - KEPT_CHANGES))
 
 
 def _parse_url(url: str) -> sa.URL:

@@ -77,6 +77,11 @@ class MemoryStore(MemoryCallbacks):
             self._calls[part] = replace(self._calls[part], absorbed_into=stored.id)
         self._announce("call", stored.id, utc(None))
 
+    async def save_calls(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """One after the other."""
+        for record in records:
+            await self.save_call(record)
+
     async def calls(
         self,
         *,

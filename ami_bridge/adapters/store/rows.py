@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -39,15 +39,27 @@ async def insert_once(connection: AsyncConnection, table: sa.Table, values: Mapp
     return bool((await connection.execute(statement)).rowcount)
 
 
-async def put(
-    connection: AsyncConnection, table: sa.Table, values: Mapping[str, Any], where: Any = None
-) -> bool:
-    """Insert, or replace the row of the same primary key where ``where`` holds; says whether it wrote."""
-    key = [column.name for column in table.primary_key]
-    statement = insert_into(connection, table).values(**values)
-    replaced = {name: statement.excluded[name] for name in values if name not in key}
-    statement = statement.on_conflict_do_update(index_elements=key, set_=replaced, where=where)
-    return bool((await connection.execute(statement)).rowcount)
+async def put(connection: AsyncConnection, table: sa.Table, values: Mapping[str, Any]) -> None:
+    """Insert, or replace the row of the same primary key."""
+    await put_all(connection, table, [values])
+
+
+async def put_all(
+    connection: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]], where: Any = None
+) -> list[tuple[Any, ...]]:
+    """:func:`put` for many rows in one statement; gives the primary keys that were written.
+
+    A row that is there already is replaced only where ``where`` holds. Two ``rows`` may not share a key.
+    """
+    if not rows:
+        return []
+    key = list(table.primary_key)
+    statement = insert_into(connection, table).values([dict(row) for row in rows])
+    replaced = {name: statement.excluded[name] for name in rows[0] if table.c[name] not in set(key)}
+    statement = statement.on_conflict_do_update(index_elements=key, set_=replaced, where=where).returning(
+        *key
+    )
+    return [tuple(row) for row in await connection.execute(statement)]
 
 
 async def all_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[Mapping[str, Any]]:

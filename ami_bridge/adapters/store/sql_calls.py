@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ami_bridge.adapters.store import tables as t
-from ami_bridge.adapters.store.database import Database, announce
+from ami_bridge.adapters.store.database import Database, announce, announce_all
 from ami_bridge.adapters.store.entries import (
     Note,
     NotStored,
@@ -21,8 +21,10 @@ from ami_bridge.adapters.store.entries import (
     uniqueids_of,
     utc,
 )
-from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, put, within
+from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, put_all, within
 
+# SQLite takes 32,766 values in a statement; a call has 15, and its legs three each.
+_BATCH = 200
 _listed = t.call.c.absorbed_into == ""
 
 
@@ -33,20 +35,34 @@ class SqlCalls:
 
     async def save_call(self, record: Mapping[str, Any]) -> None:
         """Insert or replace; a finished call is never reopened."""
-        stored = call_of_record(record)
-        async with self._database.writing() as connection:
-            ended = sa.or_(t.call.c.ended_at.is_(None), sa.literal(stored.ended_at is not None))
-            values = columns_of(stored, t.call)
-            del values["absorbed_into"]  # known from the other call's record, not from this one
-            if not await put(connection, t.call, values, where=ended):
-                return
-            absorbed = t.call.c.id.in_(absorbed_ids_of(stored.record))
-            await connection.execute(sa.update(t.call).where(absorbed).values(absorbed_into=stored.id))
-            for uniqueid, leg in uniqueids_of(stored.record).items():
-                await put(
-                    connection, t.leg, {"call_id": stored.id, "uniqueid": uniqueid, "record": dict(leg)}
-                )
-            await announce(connection, "call", stored.id, utc(None))
+        await self.save_calls([record])
+
+    async def save_calls(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """One transaction for every :data:`_BATCH` records."""
+        newest = list({call.id: call for call in map(call_of_record, records)}.values())
+        for first in range(0, len(newest), _BATCH):
+            async with self._database.writing() as connection:
+                await self._save_batch(connection, newest[first : first + _BATCH])
+
+    async def _save_batch(self, connection: AsyncConnection, batch: list[StoredCall]) -> None:
+        rows = [columns_of(call, t.call) for call in batch]
+        for row in rows:
+            del row["absorbed_into"]  # known from the other call's record, not from this one
+        fresh = sa.or_(t.call.c.ended_at.is_(None), sa.literal_column("excluded.ended_at").is_not(None))
+        written = {key for (key,) in await put_all(connection, t.call, rows, where=fresh)}
+        saved = [call for call in batch if call.id in written]
+        legs = [
+            {"call_id": call.id, "uniqueid": uniqueid, "record": dict(leg)}
+            for call in saved
+            for uniqueid, leg in uniqueids_of(call.record).items()
+        ]
+        await put_all(connection, t.leg, legs)
+        for call in saved:
+            absorbed = absorbed_ids_of(call.record)
+            if absorbed:
+                part = sa.update(t.call).where(t.call.c.id.in_(absorbed))
+                await connection.execute(part.values(absorbed_into=call.id))
+        await announce_all(connection, "call", [call.id for call in saved], utc(None))
 
     async def calls(
         self,

@@ -108,6 +108,23 @@ async def test_a_call_that_was_part_of_another_is_no_longer_listed_but_keeps_its
     assert await store.notes("part") == [note]
 
 
+async def test_many_records_at_once(store: Store) -> None:
+    await store.save_call(record("c1", ended_at=START.isoformat(), disposition="done"))
+    many = [record(f"c{number}", uniqueids=[f"fr1-1.{number}"]) for number in range(450)]
+    await store.save_calls([*many, record("c7", disposition="later")])
+    await store.save_calls([])
+    assert len(await store.calls(limit=1000)) == 450
+    first, seventh = await store.call("c1"), await store.call("c7")
+    assert first is not None
+    assert seventh is not None
+    assert (first.disposition, seventh.disposition) == ("done", "later")
+    found = await store.find_call_by_uniqueid("fr1-1.449")
+    assert found is not None
+    assert found.id == "c449"
+    subjects = {change.subject for change in await store.changes(1, limit=1000)}
+    assert subjects == {f"c{number}" for number in range(450)} - {"c1"}
+
+
 async def test_a_record_without_an_id_is_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="own id"):
         await store.save_call({"disposition": "answered"})
