@@ -218,6 +218,9 @@ def note_ringing(book: CallBook, channel: Channel, at: datetime | None) -> None:
 
 def _leg_rings(book: CallBook, leg: Leg, at: datetime | None) -> None:
     if leg.state is not LegState.DIALLED:
+        if not leg.rang:
+            # Overtaken by its own answer: events of different channels may change places.
+            leg.rang, leg.rang_at = True, leg.answered_at or leg.ended_at or at
         return
     leg.state = LegState.RINGING
     if leg.rang:

@@ -1,0 +1,265 @@
+"""Random legal histories of up to five parties, and random garbage: every call closes exactly once."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ami_bridge.core.events import READ_EVENTS, parse
+from ami_bridge.core.tracker import CallTracker
+
+RELAXED = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+class Office:
+    """Five people, and Asterisk's own manners: what it would write when they do this or that."""
+
+    def __init__(self, story: Any, choose: random.Random) -> None:
+        self.story = story
+        self.choose = choose
+        self.made = 0
+        self.rooms = 0
+        self.talks: dict[str, list[str]] = {}  # bridge -> its two channels
+
+    def new(self, name: str, linkedid: str = "", state: int = 0) -> str:
+        self.made += 1
+        uniqueid = f"n-{self.made}"
+        self.story.channel(
+            uniqueid, f"PJSIP/{name}-{self.made:08x}", linkedid=linkedid, number=name, state=state
+        )
+        return uniqueid
+
+    def later(self) -> None:
+        self.story.at(self.story.clock + self.choose.random() * 10)
+
+    def call(self) -> None:
+        """Somebody calls one to four phones; perhaps one of them answers."""
+        people = self.choose.sample(["101", "102", "103", "104", "105"], self.choose.randint(2, 5))
+        caller = self.new(people[0], state=4)
+        self.ring_phones(caller, people[1:])
+
+    def ring_phones(self, caller: str, people: list[str]) -> None:
+        story, linkedid = self.story, self.story.channels[caller]["Linkedid"]
+        phones = [self.new(name, linkedid) for name in people]
+        for phone in phones:
+            story.dial(caller, phone)
+        for phone in phones:
+            self.later()
+            if self.choose.random() < 0.8:
+                story.ring(phone, caller)
+        self.later()
+        winner = self.choose.choice([*phones, None])
+        for phone in phones:
+            if phone != winner:
+                status = "CANCEL" if winner else self.choose.choice(["BUSY", "NOANSWER", "CONGESTION"])
+                story.dial_end(caller, phone, status)
+                story.hangup(phone)
+        if winner is None:
+            story.hangup(caller, cause=17)
+            return
+        story.answer(caller, winner)
+        self.join(caller, winner)
+
+    def join(self, one: str, other: str) -> None:
+        self.rooms += 1
+        bridge = f"b{self.rooms}"
+        self.later()
+        self.story.enter(bridge, one, other)
+        self.talks[bridge] = [one, other]
+
+    def hold(self) -> None:
+        if self.talks:
+            channel = self.choose.choice(next(iter(self.talks.values())))
+            self.later()
+            self.story.write("Hold", **self.story.of(channel))
+            self.later()
+            self.story.write("Unhold", **self.story.of(channel))
+
+    def blind(self) -> None:
+        """One of two sends the other to further phones."""
+        if not self.talks:
+            return
+        bridge, (caller, agent) = self.talks.popitem()
+        self.later()
+        story = self.story
+        story.write(
+            "BlindTransfer",
+            **story.of(agent, "Transferer"),
+            **story.of(caller, "Transferee"),
+            BridgeUniqueid=bridge,
+            Extension="105",
+            Result="Success",
+        )
+        story.leave(bridge, agent, caller)
+        story.hangup(agent)
+        self.ring_phones(caller, ["105", "104"][: self.choose.randint(1, 2)])
+
+    def attended(self) -> None:
+        """Two conversations become one: the second moves into the first one's bridge."""
+        if len(self.talks) < 2:
+            return
+        story = self.story
+        second_bridge, (second, target) = self.talks.popitem()
+        first_bridge, (customer, first) = self.talks.popitem()
+        self.later()
+        story.leave(first_bridge, customer)
+        story.leave(second_bridge, second)
+        story.enter(second_bridge, customer)
+        story.write(
+            "AttendedTransfer",
+            **story.of(first, "OrigTransferer"),
+            **story.of(second, "SecondTransferer"),
+            DestType="Bridge",
+            DestBridgeUniqueid=second_bridge,
+            Result="Success",
+        )
+        story.leave(first_bridge, first)
+        story.hangup(first, second)
+        self.talks[second_bridge] = [customer, target]
+
+    def hang_up(self) -> None:
+        if self.talks:
+            bridge, pair = self.talks.popitem()
+            self.choose.shuffle(pair)
+            self.later()
+            self.story.asks_to_end(pair[0])
+            self.story.leave(bridge, *pair)
+            self.choose.shuffle(pair)
+            self.story.hangup(*pair)
+
+    def live(self, deeds: list[str]) -> None:
+        for deed in deeds:
+            getattr(self, deed)()
+        while self.talks:
+            self.hang_up()
+
+
+deeds = st.lists(
+    st.sampled_from(["call", "call", "hold", "blind", "attended", "hang_up"]), min_size=1, max_size=12
+)
+
+
+@RELAXED
+@given(deeds=deeds, seed=st.integers(0, 2**32))
+def test_every_call_closes_exactly_once(new_story: Any, tell: Any, deeds: list[str], seed: int) -> None:
+    story = new_story()
+    Office(story, random.Random(seed)).live(deeds)
+    told = tell(story.events)
+    assert told.tracker.calls() == []
+    assert "impossible" not in told.tracker.counters
+    started = Counter(fact.call_id for fact in told.named("CallStarted"))
+    absorbed = Counter(fact.absorbed_call_id for fact in told.named("CallMerged"))
+    ended = Counter(fact.call_id for fact in told.named("CallEnded"))
+    assert started == absorbed + ended
+    assert set(started.values()) <= {1}
+    over: set[str] = set()
+    for fact in told.facts:
+        assert fact.call_id not in over, "a fact after the end"
+        if type(fact).__name__ == "CallEnded":
+            over.add(fact.call_id)
+        if type(fact).__name__ == "CallMerged":
+            over.add(fact.absorbed_call_id)
+    for record in told.records:
+        check_durations(record)
+    everybody = [uniqueid for record in told.records for uniqueid in record.uniqueids]
+    assert sorted(everybody) == sorted(story.channels)
+
+
+def check_durations(record: Any) -> None:
+    length = (record.ended_at - record.started_at).total_seconds()
+    assert 0 <= (record.talk_seconds or 0) <= length + 0.01
+    assert (record.disposition == "ANSWERED") == (record.answered_by is not None)
+    for leg in record.legs:
+        assert leg.ring_seconds is None or 0 <= leg.ring_seconds <= length + 0.01
+        assert leg.rung == (leg.rang_at is not None)
+    for hold in record.holds:
+        assert 0 <= hold.seconds <= length + 0.01
+    assert record.hung_up_by in ("caller", "agent", "system", "unknown")
+    for transfer in record.transfers:
+        assert transfer.transferee is not None
+        assert transfer.outcome
+    record.as_json()
+
+
+_names = sorted(READ_EVENTS)
+_some_id = st.sampled_from(["n-1", "n-2", "n-3", "g-1", "g-2", "g-3", "g-4", "", "<unknown>"])
+
+
+@st.composite
+def garbage(draw: st.DrawFn) -> dict[str, Any]:
+    """Well-formed headers in no sensible order: every kind, about channels that exist and that do not."""
+    headers: dict[str, Any] = {"Event": draw(st.sampled_from(_names))}
+    for name in [
+        "Uniqueid",
+        "Linkedid",
+        "DestUniqueid",
+        "DestLinkedid",
+        "BridgeUniqueid",
+        "SwapUniqueid",
+        "LocalOneUniqueid",
+        "LocalTwoUniqueid",
+        "TransfererUniqueid",
+        "TransfereeUniqueid",
+        "OrigTransfererUniqueid",
+        "SecondTransfererUniqueid",
+        "TransferTargetUniqueid",
+        "TargetUniqueid",
+        "RetrieverUniqueid",
+        "ParkeeUniqueid",
+        "DestBridgeUniqueid",
+    ]:
+        if draw(st.booleans()):
+            headers[name] = draw(_some_id)
+    headers["Channel"] = draw(st.sampled_from(["PJSIP/101-1", "Local/1@x-1;1", "Local/1@x-1;2", "", "x"]))
+    headers["DestChannel"] = draw(st.sampled_from(["PJSIP/102-1", "Local/2@x-1;1", "Local/2@x-1;2", ""]))
+    headers["DialStatus"] = draw(st.sampled_from(["ANSWER", "BUSY", "CANCEL", "RINGING", "", "xyz"]))
+    headers["ChannelState"] = draw(st.sampled_from(["0", "4", "5", "6", "", "-7"]))
+    headers["DestType"] = draw(st.sampled_from(["App", "Bridge", "Threeway", "Fail", ""]))
+    headers["Queue"] = draw(st.sampled_from(["sales", ""]))
+    headers |= {
+        "UserEvent": "FourthRing",
+        "Fact": draw(st.sampled_from(["greeting", "queue", "failover", "x"])),
+    }
+    return headers
+
+
+@RELAXED
+@given(events=st.lists(garbage(), max_size=60))
+def test_garbage_never_raises_and_all_of_it_ends(tell: Any, events: list[dict[str, Any]]) -> None:
+    told = tell(events)  # asserts that no handler failed
+    for record in told.tracker.calls():
+        record.as_json()
+    told.tracker.link_lost(None)
+    told.tracker.snapshot([], None)
+    assert told.tracker.calls() == []
+    assert "fault" not in told.tracker.counters
+    book = told.tracker._book
+    assert (book.channels, book.by_linkedid, book.bridges) == ({}, {}, {})
+
+
+@RELAXED
+@given(deeds=deeds, seed=st.integers(0, 2**32), skipped=st.integers(0, 200))
+def test_histories_joined_in_the_middle_end_too(
+    new_story: Any, tell: Any, deeds: list[str], seed: int, skipped: int
+) -> None:
+    story = new_story()
+    Office(story, random.Random(seed)).live(deeds)
+    told = tell(story.events[skipped:])
+    assert told.tracker.calls() == []
+
+
+@RELAXED
+@given(headers=st.dictionaries(st.text(max_size=12), st.text(max_size=12), max_size=8))
+def test_text_of_no_kind_changes_nothing(headers: dict[str, str]) -> None:
+    tracker = CallTracker("fr1")
+    event = parse(headers)
+    assert event is None
+    assert tracker.calls() == []
