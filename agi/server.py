@@ -34,6 +34,7 @@ from ami_bridge.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_BACKLOG = 256
 #: The script name in ``agi://HOST/<step>`` → the step.
 STEPS: dict[str, Step] = {"greeting": greeting.run, "turn": turn.run}
 
@@ -105,7 +106,7 @@ class AgiServer:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((str(network.address), network.agi_port))
-            listener.listen(self._limits.connections)
+            listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
             raise PortTaken(

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,14 @@ from ami_bridge.settings import Settings, parse_settings
 TOKEN = "a-secret-of-the-tests"
 NOON_IN_MOSCOW = datetime(2026, 3, 11, 9, 0, tzinfo=UTC)  # a Wednesday
 CALLER = "+79161234567"
+
+
+class TickingClock(FakeClock):
+    """Between two questions a second passes, as between two turns of a call."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(seconds=1))
+        return super().now()
 
 
 def free_port() -> int:
@@ -77,7 +85,7 @@ async def server(settings: Settings, voice: VoiceCache, store: SqlStore) -> Asyn
         voice,
         TOKEN,
         limits=AgiLimits(step_seconds=10.0, answer_seconds=10.0),
-        clock=FakeClock(NOON_IN_MOSCOW),
+        clock=TickingClock(NOON_IN_MOSCOW),
     )
     await serving.start()
     yield serving
