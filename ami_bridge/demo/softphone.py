@@ -30,7 +30,7 @@ from ami_bridge.demo.baresip import Line, PhoneError, PhoneTimeout
 from ami_bridge.demo.recordings import Heard, Recording, RecordingShelf, join
 from ami_bridge.demo.relay import AnyUserRelay
 
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.005
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _RECORDING = re.compile(r"sndfile: dumping (encode|decode) audio to (?:\./)?(dump-\S+\.wav)")
 _PROGRESS = re.compile(r"call: SIP Progress: (18\d) (.*?)(?: \(|$)")
