@@ -18,7 +18,8 @@ RUN groupadd --gid 10001 fourthring \
 
 COPY --chmod=0755 docker/asterisk-entrypoint.sh /usr/local/bin/fourthring-asterisk
 
-ENV FOURTHRING_STATE=/var/lib/fourthring LC_ALL=C.UTF-8
+# Where no resolver answers, PJSIP would ask it ten seconds long for the name of this machine.
+ENV FOURTHRING_STATE=/var/lib/fourthring LC_ALL=C.UTF-8 RES_OPTIONS="timeout:1 attempts:1"
 USER 10001:10001
 WORKDIR /var/lib/fourthring
 STOPSIGNAL SIGTERM

@@ -11,6 +11,10 @@ set -eu
 
 cd "$(dirname "$0")/.."
 images=${*:-asterisk app}
+if [ "$(id -u)" != 0 ] || ! command -v buildah >/dev/null || ! command -v mmdebstrap >/dev/null; then
+    echo "This needs root, buildah and mmdebstrap; run as root: apt-get install buildah mmdebstrap" >&2
+    exit 1
+fi
 lent=$(mktemp -d)
 trap 'rm -rf "$lent"' EXIT INT TERM
 python=${PYTHON:-.venv/bin/python}

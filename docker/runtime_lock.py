@@ -42,7 +42,7 @@ def part_of(lock: str, names: set[str]) -> str:
     Raises:
         SystemExit: the lock file lacks one of them.
     """
-    entries = {
+    entries: dict[str, str] = {
         canonicalize_name(entry.split("==")[0]): entry
         for entry in re.split(r"(?m)^(?=[A-Za-z0-9])", lock)
         if "==" in entry
