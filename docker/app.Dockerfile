@@ -43,7 +43,7 @@ RUN groupadd --gid 10001 fourthring \
  && install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/fourthring
 
 COPY --from=build /opt/fourthring /opt/fourthring
-COPY --chmod=0755 docker/healthcheck.py /usr/local/lib/fourthring/healthcheck.py
+COPY --chmod=0755 docker/healthcheck.py docker/prepare.py /usr/local/lib/fourthring/
 
 ENV PATH=/opt/fourthring/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     FOURTHRING_CONFIG=/etc/fourthring/fourthring.toml \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs Asterisk on the configuration that `fourthring render` left in the state volume.
+# Runs Asterisk on the configuration that the service 'prepare' left in the state volume.
 #
 #   fourthring-asterisk           run it in the foreground
 #   fourthring-asterisk healthy   exit 0 when it is fully booted and answers
@@ -20,7 +20,7 @@ case ${1-} in
 esac
 
 if [ ! -r "$conf" ]; then
-    echo "There is no configuration in $base/etc; run the service 'render' first." >&2
+    echo "There is no configuration in $base/etc; run the service 'prepare' first." >&2
     exit 2
 fi
 

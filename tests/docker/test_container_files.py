@@ -67,7 +67,7 @@ def test_asterisk_without_a_configuration_says_what_to_run(tmp_path: Path) -> No
         check=False,
     )
     assert said.returncode == 2
-    assert "run the service 'render' first" in said.stderr
+    assert "run the service 'prepare' first" in said.stderr
 
 
 @pytest.mark.parametrize(

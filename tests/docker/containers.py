@@ -1,0 +1,97 @@
+"""Runs the built images without a Docker engine: buildah, chroot isolation, the host's network."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ami_bridge.resources import shipped_folder
+
+USER = 10001
+DOCKER = shipped_folder("docker")
+HEALTH = {"asterisk": ("fourthring-asterisk", "healthy")}
+
+
+class Node:
+    """The services of compose.yaml on one state folder. ``toml`` must keep the volume's and the secrets' paths."""
+
+    def __init__(self, toml: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="fr-images-"))
+        self.folder.chmod(0o755)
+        self.state = self.folder / "state"
+        self.state.mkdir(mode=0o700)
+        shutil.chown(self.state, USER, USER)
+        self._toml = self.folder / "fourthring.toml"
+        self._toml.write_text(toml, encoding="utf-8")
+        self._secrets = self.folder / "secrets"
+        subprocess.run(["sh", DOCKER / "make-secrets.sh", self._toml, self._secrets], check=True)
+        self._running: dict[str, subprocess.Popen[str]] = {}
+        self._containers: list[str] = []
+
+    def start(self, service: str) -> None:
+        """Start ``asterisk``, ``agi``, ``bridge``, ``dialer`` or ``desk`` in a container of its own."""
+        log = (self.folder / f"{service}.log").open("w")
+        image, command = (
+            ("asterisk", ["fourthring-asterisk"])
+            if service == "asterisk"
+            else ("app", ["fourthring", service])
+        )
+        self._running[service] = subprocess.Popen(
+            self._command(image, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
+        )
+
+    def ask(self, image: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run one command in a fresh container of ``image``."""
+        return subprocess.run(
+            self._command(image, command), capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def until_healthy(self, service: str, seconds: float = 60) -> None:
+        """Ask the health check of ``service`` until it is content.
+
+        Raises:
+            AssertionError: the service ended, or is not well in time; with what it said.
+        """
+        image = "asterisk" if service == "asterisk" else "app"
+        check = HEALTH.get(service, ("/usr/local/lib/fourthring/healthcheck.py", service))
+        deadline = time.monotonic() + seconds
+        while True:
+            asked = self.ask(image, *check)
+            if asked.returncode == 0:
+                return
+            said = (self.folder / f"{service}.log").read_text()
+            assert self._running[service].poll() is None, f"{service} ended: {said}"
+            assert time.monotonic() < deadline, f"{service} is not well: {asked.stdout}{asked.stderr}{said}"
+            time.sleep(0.5)
+
+    def close(self) -> None:
+        """End every service, remove the containers and the state."""
+        if "asterisk" in self._running:
+            self.ask("asterisk", "fourthring-asterisk", "core stop now")
+        for child in self._running.values():
+            child.terminate()
+            child.wait(20)
+        for container in self._containers:
+            subprocess.run(["buildah", "rm", container], check=False, capture_output=True)
+        shutil.rmtree(self.folder)
+
+    def _command(self, image: str, command: Sequence[str]) -> list[str]:
+        made = subprocess.run(
+            ["buildah", "from", "--pull=never", f"localhost/fourthring/{image}"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        container = made.stdout.strip()
+        self._containers.append(container)
+        mounts = {
+            self.state: "/var/lib/fourthring",
+            self._toml: "/etc/fourthring/fourthring.toml:ro",
+            self._secrets: "/run/secrets:ro",
+        }
+        volumes = [f"--volume={source}:{target}" for source, target in mounts.items()]
+        return ["buildah", "run", "--isolation", "chroot", *volumes, container, "--", *command]
