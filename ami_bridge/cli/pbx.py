@@ -12,7 +12,7 @@ from ami_bridge.pbx.asterisk import find_asterisk
 from ami_bridge.pbx.private_pbx import PbxStatus, PrivatePbx
 from ami_bridge.pbx.tree import build as build_tree
 from ami_bridge.render import render_asterisk
-from ami_bridge.settings import load_settings
+from ami_bridge.settings import Settings, load_settings
 
 app = typer.Typer(help="The private PBX: an Asterisk of our own.", no_args_is_help=True)
 
@@ -40,10 +40,11 @@ def build(
 
 @app.command()
 def start(config: Config = None, as_json: AsJson = False) -> None:
-    """Render the configuration and start the private PBX; does nothing more when it runs already."""
+    """Render configuration and prompts and start the private PBX; a PBX that runs already is left alone."""
     settings = load_settings(config)
     pbx = PrivatePbx.of(settings)
     render_asterisk(settings, pbx.paths)
+    _prepare_voice(settings)
     status = pbx.start()
     for complaint in pbx.complaints():
         _say(complaint)
@@ -77,6 +78,19 @@ def reload(config: Config = None) -> None:
     render_asterisk(settings, pbx.paths)
     pbx.reload()
     _say("reloaded")
+
+
+def _prepare_voice(settings: Settings) -> None:
+    """Render what the dialplan plays. Before the start: Asterisk looks for its music then, and only then."""
+    from agi.voice.cache import VoiceCache  # noqa: PLC0415 - numpy and the phrase books; `stop` needs neither
+
+    voice = VoiceCache(settings)
+    try:
+        missing = voice.prepare()
+    finally:
+        voice.close()
+    if missing:
+        _say(f"{missing} prompts could not be rendered; is espeak-ng installed? Try: fourthring say hello")
 
 
 def _show(status: PbxStatus, as_json: bool) -> None:
