@@ -82,7 +82,7 @@ def reload(config: Config = None) -> None:
 
 def _prepare_voice(settings: Settings) -> None:
     """Render what the dialplan plays. Before the start: Asterisk looks for its music then, and only then."""
-    from agi.voice.cache import VoiceCache  # noqa: PLC0415 - numpy and the phrase books; `stop` needs neither
+    from agi.voice.cache import VoiceCache
 
     voice = VoiceCache(settings)
     try:
