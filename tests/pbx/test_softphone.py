@@ -284,7 +284,7 @@ def _configuration(paths: PbxPaths, greeting: Path) -> dict[str, str]:
         "exten => 610,1,Dial(PJSIP/+79031112233@trunk,10)\n"
         "exten => _700X.,1,Answer()\n same => n,Wait(1)\n"
         f"[answered]\nexten => s,1,Goto(caller,1)\nexten => s,2,Playback({sound})\n same => n,Wait(60)\n"
-        f"exten => caller,1,Playback({sound})\n same => n,Bridge(${{DIALEDPEERNAME}})\n",
+        f"exten => caller,1,Playback({sound})\n same => n,Bridge(${{DIALEDPEERNAME}},x)\n",
     }
 
 
