@@ -107,11 +107,11 @@ def _g711_table(law: str) -> Samples:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a RIFF file; a file still being written has a wrong size in its last one."""
+    """The chunks of a RIFF file; in one still being written the last has size 0 or more than there is."""
     place = 12
     while place + 8 <= len(content):
         name, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "little")
-        if name == b"data" and (size == 0 or place + 8 + size > len(content)):
+        if name == b"data" and size == 0:
             size = len(content) - place - 8
         yield name, content[place + 8 : place + 8 + size]
         place += 8 + size + size % 2
@@ -217,7 +217,7 @@ def _level(samples: Samples) -> float:
 def _normalised(heard: Samples, pattern: Samples) -> _Floats:
     """Normalised cross-correlation at every lag from ``-(len(pattern) - 1)`` on (numpy's «full» order).
 
-    Windows quieter than silence score 0: dividing by nothing would find anything in the idle noise.
+    Windows quieter than silence count as silence: dividing by nothing would find anything in the idle noise.
     """
     n, m = len(heard), len(pattern)
     if n == 0:
@@ -232,7 +232,7 @@ def _normalised(heard: Samples, pattern: Samples) -> _Floats:
     scale = np.sqrt(
         np.maximum(energy, floor) * max(float(np.sum(np.square(pattern, dtype=np.float64))), 1e-12)
     )
-    scores: _Floats = np.where(energy > floor, raw / scale, 0.0)
+    scores: _Floats = raw / scale
     return scores
 
 

@@ -90,7 +90,7 @@ def test_looking_late_is_no_pause(tmp_path: Path) -> None:
 
 def test_packets_that_catch_up_are_no_pause_and_lost_ones_are(tmp_path: Path) -> None:
     steady = [100 + 0.02 * n for n in range(300)]
-    late = [at if not 102 <= at < 102.2 else 102.2 for at in steady]
+    late = [at + 0.2 if 102 <= at < 102.3 else max(at, 102.5) if 102.3 <= at < 102.5 else at for at in steady]
     lost = [at for at in steady if not 102 <= at < 102.2]
     looks = [100 + 0.021 * n for n in range(290)]
     found = []
