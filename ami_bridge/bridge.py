@@ -8,8 +8,9 @@ database: actions and writes run beside it, so the fourth ring ends on time whil
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,11 @@ from ami_bridge.adapters.clock import Clock, Timer
 from ami_bridge.adapters.journal import Command as SentCommand
 from ami_bridge.adapters.journal import JournalPort
 from ami_bridge.adapters.store import Store, StoreUnavailable
-from ami_bridge.core.cadence import RingFigures
 from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
 from ami_bridge.core.events import ChannelShown, parse
 from ami_bridge.core.facts import CallEnded, CallStarted, Fact
-from ami_bridge.core.ring_policy import RingPolicy
+from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy
+from ami_bridge.core.ringing import RingRule
 from ami_bridge.core.tracker import CallTracker
 from ami_bridge.records_writer import RecordsWriter
 from ami_bridge.settings import Settings
@@ -60,8 +61,8 @@ class Bridge:
         self._journal = journal
         self._store = store
         self._clock = clock
-        self.tracker = CallTracker(settings.node.name)
-        self.policy = RingPolicy(self._figures_of)
+        self.tracker = CallTracker(settings.node.name, ring_rule_of=self._rule_at)
+        self.policy = RingPolicy(self._rule_of)
         self.writer = RecordsWriter(store, self._stored_form)
         self._inbox: asyncio.Queue[Incoming] = asyncio.Queue()
         self._timers: dict[str, Timer] = {}
@@ -99,11 +100,11 @@ class Bridge:
                 self._carry_out(self.policy.on_deadline(call_id))
             case LinkLost():
                 self._journal.append(item)
-                self._follow(self.tracker.link_lost(item.at))
+                self.tracker.link_lost(item.at)
             case EventGap():
                 # The same as a lost link for the records: something happened that nobody saw.
                 self._journal.append(item)
-                self._follow(self.tracker.link_lost(item.at))
+                self.tracker.link_lost(item.at)
                 await self._take_snapshot()
             case LinkReady() | SnapshotWanted():
                 self._journal.append(item)
@@ -128,7 +129,7 @@ class Bridge:
         live = [channel for channel in channels if isinstance(channel, ChannelShown)]
         self._follow(self.tracker.snapshot(live, self._clock.now()))
 
-    def _follow(self, facts: list[Fact]) -> None:
+    def _follow(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
             self._carry_out(self.policy.on_fact(fact))
             self._keep(fact)
@@ -148,10 +149,8 @@ class Bridge:
             match command:
                 case SetTimer(call_id=call_id, due_at=due_at):
                     self._stop_timer(call_id)
-                    deadline = RingDeadline(call_id)
-                    self._timers[call_id] = self._clock.call_at(
-                        due_at, lambda deadline=deadline: self._inbox.put_nowait(deadline)
-                    )
+                    wake = functools.partial(self._inbox.put_nowait, RingDeadline(call_id))
+                    self._timers[call_id] = self._clock.call_at(due_at, wake)
                 case CancelTimer(call_id=call_id):
                     self._stop_timer(call_id)
                 case Redirect():
@@ -185,11 +184,13 @@ class Bridge:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _figures_of(self, department: str) -> RingFigures | None:
-        if department not in self._settings.departments:
-            return None
-        ring = self._settings.ring_of(department)
-        return RingFigures(ring.cadence, ring.answer_by_ring)
+    def _rule_of(self, department: str) -> RingRule | None:
+        known = department in self._settings.departments
+        return self._settings.ring_of(department).rule if known else None
+
+    def _rule_at(self, context: str, exten: str) -> RingRule | None:
+        """Rings are counted where the ring clock runs; in the queue the caller hears music."""
+        return self._rule_of(exten) if context == RING_CLOCK_CONTEXT else None
 
     def _stored_form(self, call_id: str) -> Mapping[str, Any] | None:
         record = self.tracker.record(call_id)

@@ -65,7 +65,7 @@ _ENDS = ("Hangup(", "Goto(", "Return(")
 _STRANGERS = re.compile(
     r"\$\{(?:CALLERID\((?:num|name|ani|dnid|rdnis|all)[^}]*\)|EXTEN\b|SIP_HEADER|PJSIP_HEADER)[^}]*\}"
 )
-_GUARDED = re.compile(r"\$\{(?:FILTER|BASE64_ENCODE)\((?:[^${}]|\$\{[^{}]*\})*\}")
+_GUARDED = re.compile(r"\$\{(?:FILTER|BASE64_ENCODE|LEN)\((?:[^${}]|\$\{[^{}]*\})*\}")
 
 
 @dataclass(slots=True)

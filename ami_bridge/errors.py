@@ -10,7 +10,7 @@ class FourthRingError(Exception):
     Every subclass names what is wrong, the value that is wrong, and what to do about it.
     """
 
-    exit_code = 1
+    exit_code = 4
 
 
 class ConfigError(FourthRingError):

@@ -69,11 +69,13 @@ class RecordsWriter:
         Raises:
             StoreUnavailable: the rest still waits; nothing is lost.
         """
-        for call_id in list(self._finished):
-            await self._store.save_call(self._finished[call_id])
-            self._finished.pop(call_id, None)
-        for call_id in list(self._open):
-            record = self._record_of(call_id)
-            if record is not None:
-                await self._store.save_call(record)
-            self._open.discard(call_id)
+        finished, self._finished = self._finished, {}
+        changed, self._open = self._open, set()
+        records = [*finished.values(), *filter(None, map(self._record_of, changed))]
+        try:
+            await self._store.save_calls(records)
+        except BaseException:
+            # A call may have ended while its earlier form was being written: the later one stands.
+            self._finished = {**finished, **self._finished}
+            self._open |= changed - self._finished.keys()
+            raise

@@ -20,4 +20,6 @@ def shipped_folder(name: str) -> Path:
     for candidate in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
         if candidate.is_dir():
             return candidate
-    raise FileNotFoundError(f"The folder '{name}' is missing from this installation; install fourthring again.")
+    raise FileNotFoundError(
+        f"The folder '{name}' is missing from this installation; install fourthring again."
+    )

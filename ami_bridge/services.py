@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from aiohttp import web
-
 from agi.voice.prompts import recordings_folder
 from ami_bridge import secrets
 from ami_bridge.adapters.ami import AmiLink
@@ -19,7 +17,7 @@ from ami_bridge.adapters.journal import Journal
 from ami_bridge.adapters.store import SqlStore, Store, StoreUnavailable
 from ami_bridge.bridge import Bridge
 from ami_bridge.core.events import READ_EVENTS
-from ami_bridge.desk import create_app
+from ami_bridge.desk import create_app, serving
 from ami_bridge.dialer.dialer import Dialer
 from ami_bridge.directory import save_directory
 from ami_bridge.errors import FourthRingError
@@ -104,14 +102,9 @@ async def run_desk(settings: Settings) -> None:
     async with _store(settings) as store:
         await save_directory(settings, store)
         app = create_app(store, settings, secrets.read_secret(settings, secrets.DESK_TOKEN))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, address, port).start()
+        async with serving(app, address, port):
             log.info("the desk is at http://%s:%d", address, port)
             await asyncio.Event().wait()
-        finally:
-            await runner.cleanup()
 
 
 async def _linked(settings: Settings, account: str, secret: str) -> AmiLink:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from ami_bridge.core.cadence import CADENCES, Cadence
+from ami_bridge.core.ringing import RingRule
 from ami_bridge.errors import ConfigError
 from ami_bridge.resources import shipped_folder
 
@@ -125,6 +126,11 @@ class Ring(_Section):
     def cadence(self) -> Cadence:
         """The ringback cadence of the zone."""
         return CADENCES[self.zone]
+
+    @property
+    def rule(self) -> RingRule:
+        """The ring clock's figures, as the core wants them."""
+        return RingRule(self.cadence, self.answer_by_ring)
 
 
 class QueueSettings(_Section):

@@ -84,9 +84,7 @@ class Supervisor:
                 return
             if code in {FourthRingError.exit_code, 2}:
                 self._stopping.set()
-                raise ServiceRefused(
-                    f"The service '{service.name}' cannot run as configured; its message is above."
-                )
+                raise ServiceRefused(self._last_words(service.name))
             if time.monotonic() - service.started > _WELL_AFTER:
                 service.pause = _FIRST_PAUSE
             service.restarts += 1
@@ -118,6 +116,15 @@ class Supervisor:
         if not ended.done():
             await self._end(service.child)
         return await ended
+
+    def _last_words(self, name: str) -> str:
+        """The sentence with which a service refused: the last line of its log, or a pointer to the terminal."""
+        refused = f"The service '{name}' cannot run as configured"
+        if self._log_folder is None:
+            return f"{refused}; its message is above."
+        path = self._log_folder / f"{name}.log"
+        said = path.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
+        return f"{refused}: {said}"
 
     async def _pause(self, seconds: float) -> None:
         try:

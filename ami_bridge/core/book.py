@@ -20,6 +20,15 @@ MOST_LEGS = 400
 REMEMBERED_CHANNELS = 8192  # hung-up channels whose late events are still known to be late
 
 
+def _is_first_half_of(channel: Channel, origin: Channel | None) -> bool:
+    return (
+        origin is not None
+        and channel.half == 1
+        and origin.half == 2
+        and channel.name[:-1] == origin.name[:-1]
+    )
+
+
 class CallBook:
     """State of one node's PBX. Everything here is found by uniqueid; a linkedid is only a hint."""
 
@@ -102,7 +111,9 @@ class CallBook:
             call.origin = channel
             if not whole:
                 self.announce(call, at)
-        elif len(call.channels) > MOST_IN_A_CALL:
+        elif _is_first_half_of(channel, call.origin):
+            call.origin = channel  # its second half was told first
+        if len(call.channels) > MOST_IN_A_CALL:
             self._forget_spent_channels(call)
         return channel
 

@@ -77,7 +77,7 @@ def _answered_unseen(book: CallBook, call: Call, group: list[Channel], at: datet
     """People talk though no dial was seen to be answered: the dial was before we listened, or none was needed."""
     others = [party for party in group if party is not call.origin and not party.handed_over]
     dialled = [party for party in others if party.parent is not None and not party.parent.originator]
-    chosen = (dialled or [party for party in others if party.parent is None] or [None])[0]
+    chosen = next(iter(dialled or [party for party in others if party.parent is None]), None)
     if chosen is not None:
         caller = next((party.uniqueid for party in group if party is not chosen), "")
         answer(book, call, chosen, at, caller=caller)

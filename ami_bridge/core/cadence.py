@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +39,3 @@ CADENCES = {
     "au": Cadence(tone_seconds=1.0, period_seconds=3.0),
     "jp": Cadence(tone_seconds=1.0, period_seconds=3.0),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RingFigures:
-    """The ring clock's figures for one department."""
-
-    cadence: Cadence
-    answer_by_ring: int
-
-    @property
-    def deadline(self) -> timedelta:
-        """From the start of ring 1 to the end of the tone of the last ring."""
-        return timedelta(seconds=self.cadence.deadline_seconds(self.answer_by_ring))

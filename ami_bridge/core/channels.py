@@ -185,7 +185,7 @@ def dialling_root(channel: Channel) -> tuple[Channel, bool]:
         if first.parent is None:
             break
         if first.parent.dialler is None:
-            return first, True
+            return first, first.call.origin is first
         channel = first.parent.dialler
     return channel, False
 

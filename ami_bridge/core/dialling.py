@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from ami_bridge.core.book import CallBook
-from ami_bridge.core.bridging import leave_bridge
 from ami_bridge.core.calls import LEG_TRANSITIONS, Call, LegInput, outcome_of_dialstatus
 from ami_bridge.core.channels import (
     MOST_HOPS,
@@ -24,12 +23,11 @@ from ami_bridge.core.event_types import (
     DialBegan,
     DialEnded,
     DialProgressed,
-    HangupRequested,
-    HungUp,
     LocalPaired,
+    PickedUp,
 )
 from ami_bridge.core.facts import LegAnswered, LegDialled, LegEnded, LegRinging
-from ami_bridge.core.serving import end_hold, put_through
+from ami_bridge.core.serving import now_on_behalf_of, put_through
 
 
 def on_created(book: CallBook, event: ChannelCreated) -> None:
@@ -48,9 +46,9 @@ def on_created(book: CallBook, event: ChannelCreated) -> None:
     channel.shown_name = event.name
     call = channel.call
     if call.origin is channel:
-        call.entry_context, call.entry_exten = event.context, event.exten
-        if call.complete:
+        if call.complete and not call.entry_context:
             book.announce(call, event.at)
+        call.entry_context, call.entry_exten = event.context, event.exten
     return None
 
 
@@ -114,8 +112,8 @@ def on_dial_began(book: CallBook, event: DialBegan) -> None:
         leg = _new_leg(dialler, dest, at)
     elif not _advance(book, leg, "redialled"):
         return None
-    else:
-        _pass_on(dest.call, leg.dialler, dialler)
+    elif leg.dialler is not None and dialler is not None:
+        now_on_behalf_of(dest.call, leg.dialler, dialler)
     leg.dialler = dialler
     leg.status = ""
     leg.ended_at = None
@@ -123,13 +121,6 @@ def on_dial_began(book: CallBook, event: DialBegan) -> None:
     leg.dial_string = event.dial_string
     _dialled(book, dest.call, leg, at)
     return None
-
-
-def _pass_on(call: Call, former: Channel | None, dialler: Channel | None) -> None:
-    """What still rings on behalf of ``former`` now rings on behalf of ``dialler``."""
-    for leg in call.legs:
-        if leg.root is former and leg.state < LegState.ANSWERED:
-            leg.root = dialler
 
 
 def _new_leg(dialler: Channel | None, dest: Channel, at: datetime | None) -> Leg:
@@ -154,9 +145,10 @@ def _dialled(book: CallBook, call: Call, leg: Leg, at: datetime | None) -> None:
     """Find out on whose behalf, tell it, and catch up with a ring that was reported too early."""
     dialler = leg.dialler
     if dialler is None:
-        if call.kind == "call":
+        # Without a dialler: an Originate, or the consultation of a transfer by feature code.
+        leg.originator = leg.dest is call.origin
+        if leg.originator and call.kind == "call":
             call.kind = "originated"
-        leg.originator = True
     else:
         root, leg.originator = dialling_root(dialler)
         leg.root = root
@@ -196,6 +188,28 @@ def _offer_to_handover(call: Call, leg: Leg) -> None:
             and leg.root in (last.transferee, last.consultation, None)
         ):
             last.targets = (*last.targets, leg.dest)
+
+
+def on_picked_up(book: CallBook, event: PickedUp) -> None:
+    """Somebody answers another's ringing phone: the dial moves over to the channel that did."""
+    channel = book.seen(event.uniqueid, event.channel, event.linkedid, event.at)
+    target = book.seen(event.target_uniqueid, event.target_channel, event.target_linkedid, event.at)
+    if channel is None or target is None or channel is target:
+        return
+    call = book.join(target.call, channel.call, event.at)
+    channel.far_side = True
+    leg = target.parent
+    if leg is None or channel.parent is not None or not _advance(book, leg, "failed"):
+        return
+    leg.status, leg.ended_at = "CANCEL", event.at
+    if target.party:
+        endpoint = endpoint_of(target.name)
+        book.facts.append(
+            LegEnded(call.call_id, event.at, target.uniqueid, target.name, endpoint, "CANCEL", leg.rang)
+        )
+    taken = _new_leg(leg.dialler, channel, event.at)
+    taken.root, taken.originator, taken.in_queue = leg.root, leg.originator, leg.in_queue
+    taken.context, taken.exten, taken.dial_string = leg.context, leg.exten, leg.dial_string
 
 
 def on_dial_state(book: CallBook, event: DialProgressed) -> None:
@@ -264,11 +278,7 @@ def _leg_of_end(book: CallBook, event: DialEnded) -> Leg | None:
     dest = book.channels.get(event.leg_uniqueid)
     leg = dest.parent if dest is not None else None
     if leg is not None:
-        dialler_id = leg.dialler.uniqueid if leg.dialler is not None else ""
-        if dialler_id == event.uniqueid:
-            return leg
-        book.count("late")  # the leg has passed to another dialler since
-        return None
+        return leg if _is_dialled_by(book, leg, event.uniqueid) else None
     if dest is None:
         dest = book.seen(event.leg_uniqueid, event.leg_channel, event.leg_linkedid, event.at)
     dialler = book.channels.get(event.uniqueid)
@@ -287,6 +297,23 @@ def _leg_of_end(book: CallBook, event: DialEnded) -> Leg | None:
     if dest.rings:
         leg.rang, leg.rang_at = True, dest.ringing_at
     return leg
+
+
+def _is_dialled_by(book: CallBook, leg: Leg, dialler_id: str) -> bool:
+    """Whether the dial that ends is this one.
+
+    A masquerade (a blonde transfer's) may have put another channel in the place of a dialler that
+    is gone, without a word; but the end of a dial that has passed to another since is only late.
+    """
+    former = leg.dialler
+    if (former.uniqueid if former is not None else "") == dialler_id:
+        return True
+    heir = book.channels.get(dialler_id)
+    if former is None or not former.gone or heir is None or heir.gone or leg.state >= LegState.ANSWERED:
+        book.count("late")
+        return False
+    now_on_behalf_of(leg.dest.call, former, heir)
+    return True
 
 
 def _leg_answered(book: CallBook, leg: Leg, at: datetime | None) -> None:
@@ -352,37 +379,3 @@ def _leg_failed(book: CallBook, leg: Leg, status: str, forward: str, at: datetim
         book.facts.append(
             LegEnded(call.call_id, at, dest.uniqueid, dest.name, endpoint_of(dest.name), leg.status, leg.rang)
         )
-
-
-# The end of a channel -----------------------------------------------------------------
-
-
-def on_hangup_requested(book: CallBook, event: HangupRequested) -> None:
-    channel = book.channels.get(event.uniqueid)
-    book.requests_heard = True
-    if channel is None or channel.gone:
-        return book.count("late")
-    channel.call.requests_heard = True
-    if channel.requested is None:
-        book.seq += 1
-        channel.requested = (book.seq, event.at, event.cause)
-    return None
-
-
-def on_hung_up(book: CallBook, event: HungUp) -> None:
-    channel = book.live_channel(event.uniqueid)
-    if channel is None:
-        return
-    channel.gone = True
-    channel.hangup_cause = event.cause
-    call = channel.call
-    if event.linkedid and event.linkedid != channel.linkedid:
-        channel.linkedid = event.linkedid
-        call.note_linkedid(event.linkedid)
-    if channel.bridge is not None:
-        leave_bridge(book, channel, event.at)
-    if channel.held is not None:
-        end_hold(book, channel, event.at)
-    call.live -= 1
-    if call.live <= 0:
-        book.finish(call, event.at)

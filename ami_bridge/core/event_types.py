@@ -175,6 +175,13 @@ class HangupRequested(NamedTuple):
     cause: int
 
 
+class SoftHangupRequested(NamedTuple):
+    """``SoftHangupRequest``: says nothing of who asked, only that such events do reach us."""
+
+    at: datetime | None
+    uniqueid: str
+
+
 class HungUp(NamedTuple):
     """``Hangup``: the channel is gone. ``cause`` is Q.850 as Asterisk maps it."""
 
@@ -279,6 +286,7 @@ Event = (
     | AttendedTransferred
     | PickedUp
     | HangupRequested
+    | SoftHangupRequested
     | HungUp
     | HoldChanged
     | QueueCallerJoined

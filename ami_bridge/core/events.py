@@ -35,6 +35,7 @@ from ami_bridge.core.event_types import (
     QueueCallerAbandoned,
     QueueCallerJoined,
     QueueCallerLeft,
+    SoftHangupRequested,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "QueueCallerAbandoned",
     "QueueCallerJoined",
     "QueueCallerLeft",
+    "SoftHangupRequested",
     "parse",
 ]
 
@@ -327,6 +329,11 @@ def _read_hangup_request(h: Headers, at: datetime | None) -> Event | None:
     return HangupRequested(at, uniqueid, _whole(h, "Cause")) if uniqueid else None
 
 
+def _read_soft_hangup_request(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid = _id(h, "Uniqueid")
+    return SoftHangupRequested(at, uniqueid) if uniqueid else None
+
+
 def _read_hangup(h: Headers, at: datetime | None) -> Event | None:
     uniqueid = _id(h, "Uniqueid")
     return HungUp(at, uniqueid, _id(h, "Linkedid"), _whole(h, "Cause")) if uniqueid else None
@@ -451,6 +458,7 @@ _READERS: dict[str, Callable[[Headers, datetime | None], Event | None]] = {
     "AttendedTransfer": _read_attended_transfer,
     "Pickup": _read_pickup,
     "HangupRequest": _read_hangup_request,
+    "SoftHangupRequest": _read_soft_hangup_request,
     "Hangup": _read_hangup,
     "Hold": _read_hold,
     "Unhold": _read_unhold,

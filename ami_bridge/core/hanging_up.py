@@ -38,7 +38,7 @@ def caller_of(call: Call) -> Channel | None:
     if call.kind != "call":
         first = [leg for leg in call.legs if leg.originator]
         answered = [leg.dest for leg in first if leg.answered_at is not None or leg.status == "ANSWER"]
-        return (answered or [leg.dest for leg in first] or [None])[-1]
+        return next(reversed(answered or [leg.dest for leg in first]), None)
     origin = call.origin
     if origin is not None and origin.party and origin.parent is None:
         return origin

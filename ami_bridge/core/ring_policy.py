@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
-from ami_bridge.core.cadence import RingFigures
 from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
 from ami_bridge.core.facts import CallEnded, Fact, FailedOver, LegAnswered, LegRinging, QueueJoined
+from ami_bridge.core.ringing import RingRule
 
 # The dialplan contexts that the clock watches and moves callers to (dialplans/extensions.conf.j2).
 RING_CLOCK_CONTEXT = "direct"
@@ -30,11 +31,11 @@ class RingPolicy:
     commands. One clock runs for a whole call: the first phone that rings starts it, and another
     phone that rings later gets what is left.
 
-    ``figures_of`` gives a department's figures, or None for one that has no ring clock.
+    ``rule_of`` gives a department's rule, or None for one that has no ring clock.
     """
 
-    def __init__(self, figures_of: Callable[[str], RingFigures | None]) -> None:
-        self._figures_of = figures_of
+    def __init__(self, rule_of: Callable[[str], RingRule | None]) -> None:
+        self._rule_of = rule_of
         self._clocks: dict[str, _Clock] = {}
         self.races = 0
         """How often an agent answered when the caller was already being moved."""
@@ -58,11 +59,12 @@ class RingPolicy:
         return [Redirect(call_id, clock.caller_channel, FAILOVER_CONTEXT, clock.department, "ring_deadline")]
 
     def _start(self, fact: LegRinging) -> list[Command]:
-        figures = self._figures_of(fact.dialled_from_exten)
-        if figures is None or fact.at is None or fact.call_id in self._clocks:
+        rule = self._rule_of(fact.dialled_from_exten)
+        if rule is None or fact.at is None or fact.call_id in self._clocks:
             return []
         self._clocks[fact.call_id] = _Clock(fact.caller_channel, fact.dialled_from_exten)
-        return [SetTimer(fact.call_id, fact.at + figures.deadline)]
+        deadline = timedelta(seconds=rule.cadence.deadline_seconds(rule.answer_by_ring))
+        return [SetTimer(fact.call_id, fact.at + deadline)]
 
     def _stop(self, fact: LegAnswered | QueueJoined | FailedOver | CallEnded) -> list[Command]:
         clock = self._clocks.pop(fact.call_id, None)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.calls import Call, Stay, seconds_between
-from ami_bridge.core.channels import Channel, Leg, endpoint_of
+from ami_bridge.core.channels import Channel, Leg, LegState, endpoint_of
 from ami_bridge.core.event_types import (
     DialplanFact,
     HoldChanged,
@@ -62,6 +62,17 @@ def answer(
     stay = call.stay
     if stay is not None:
         close_stay(book, call, stay, "answered", at)
+
+
+def now_on_behalf_of(call: Call, former: Channel, heir: Channel) -> None:
+    """Whatever still rings for ``former``, directly or through Local channels, now rings for ``heir``."""
+    for channel in call.channels:
+        leg = channel.parent
+        if leg is not None and leg.state < LegState.ANSWERED:
+            if leg.dialler is former:
+                leg.dialler = heir
+            if leg.root is former:
+                leg.root = heir
 
 
 # Queues -------------------------------------------------------------------------------

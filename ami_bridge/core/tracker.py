@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ami_bridge.core import bridging, dialling, event_types, serving, transferring
+from ami_bridge.core import bridging, dialling, ending, event_types, serving, transferring
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.channels import Channel
 from ami_bridge.core.event_types import ChannelShown, Event
@@ -27,13 +27,14 @@ _HANDLERS: dict[type, Callable[[CallBook, Any], None]] = {
     event_types.DialBegan: dialling.on_dial_began,
     event_types.DialProgressed: dialling.on_dial_state,
     event_types.DialEnded: dialling.on_dial_ended,
-    event_types.HangupRequested: dialling.on_hangup_requested,
-    event_types.HungUp: dialling.on_hung_up,
+    event_types.HangupRequested: ending.on_hangup_requested,
+    event_types.SoftHangupRequested: ending.on_soft_hangup_requested,
+    event_types.HungUp: ending.on_hung_up,
     event_types.BridgeEntered: bridging.on_bridge_entered,
     event_types.BridgeLeft: bridging.on_bridge_left,
     event_types.BlindTransferred: transferring.on_blind_transfer,
     event_types.AttendedTransferred: transferring.on_attended_transfer,
-    event_types.PickedUp: transferring.on_picked_up,
+    event_types.PickedUp: dialling.on_picked_up,
     event_types.QueueCallerJoined: serving.on_queue_joined,
     event_types.QueueCallerLeft: serving.on_queue_left,
     event_types.QueueCallerAbandoned: serving.on_queue_abandoned,
@@ -135,7 +136,7 @@ class CallTracker:
 
     def _close_unseen(self, channel: Channel, at: datetime | None) -> None:
         """The last that is known of it is the start of the gap; when it ended, nobody knows."""
-        dialling.on_hung_up(self._book, event_types.HungUp(at, channel.uniqueid, "", -1))
+        ending.on_hung_up(self._book, event_types.HungUp(at, channel.uniqueid, "", -1))
 
     def _open_shown(self, line: ChannelShown, at: datetime | None, gap: Gap | None) -> None:
         book = self._book

@@ -1,4 +1,4 @@
-"""Hand-overs: blind, attended, blonde, and pickups.
+"""Hand-overs: blind, attended, blonde.
 
 * blind: the transferer sends the other party to an extension (``BlindTransfer``).
 * attended: the transferer has talked to the target first (``AttendedTransfer``).
@@ -10,9 +10,10 @@ from __future__ import annotations
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.calls import Call, Handover
 from ami_bridge.core.channels import Channel, LegState, heard_by
-from ami_bridge.core.event_types import AttendedTransferred, BlindTransferred, PickedUp
+from ami_bridge.core.event_types import AttendedTransferred, BlindTransferred
 from ami_bridge.core.facts import TransferMade
 from ami_bridge.core.recording import transfer_of
+from ami_bridge.core.serving import now_on_behalf_of
 
 # Applications in which a consultation channel still waits for somebody to answer.
 _RINGING_APPS = frozenset({"", "Dial", "Queue", "RetryDial", "FollowMe"})
@@ -54,25 +55,35 @@ def on_attended_transfer(book: CallBook, event: AttendedTransferred) -> None:
     if first is None or second is None or not event.succeeded:
         return
     call = book.join(first.call, second.call, event.at)
-    if any(known.transferer is first and known.consultation is second for known in call.handovers):
+    if any(_same_hands(known, first, second) for known in call.handovers):
         return book.count("doubled")
     transferee, target = _transferee_and_target(book, event, first, second)
-    blonde = _is_blonde(event, second, target)
+    # Who still rings: for the consultation, or behind the Local channel that a feature code dials with.
+    consulted = book.channels.get(event.target_uniqueid)
+    waiting = {second, transferee, consulted, consulted.pair if consulted is not None else None}
+    ringing = [leg.dest for leg in call.legs if leg.state < LegState.ANSWERED and leg.root in waiting]
+    blonde = _is_blonde(event, second, target, ringing)
     handover = Handover("blonde" if blonde else "attended", event.at, first)
-    handover.consultation = second
+    handover.consultation = second if second is not first else None
     handover.transferee = transferee
     handover.extension = event.second_exten
     if blonde:
-        handover.targets = tuple(_ringing_for(call, (second, transferee)))
+        handover.targets = tuple(channel for channel in ringing if not channel.gone)
+        if transferee is not None and second is not first:
+            # Asterisk 22 masquerades the transferee into the running Dial and tells no new DialBegin.
+            now_on_behalf_of(call, second, transferee)
     elif target is not None:
         handover.target, handover.targets, handover.outcome = target, (target,), "ANSWERED"
     else:
-        handover.application = event.dest_app
-        handover.outcome = "ANSWERED"
+        handover.application, handover.outcome = event.dest_app, "ANSWERED"
     if event.dest_type != "Threeway":
         first.handed_over = second.handed_over = True
     _hand_over(book, call, handover)
     return None
+
+
+def _same_hands(known: Handover, first: Channel, second: Channel) -> bool:
+    return known.kind != "blind" and known.transferer is first and (known.consultation or first) is second
 
 
 def _hand_over(book: CallBook, call: Call, handover: Handover) -> None:
@@ -80,13 +91,12 @@ def _hand_over(book: CallBook, call: Call, handover: Handover) -> None:
     book.facts.append(TransferMade(call.call_id, handover.at, transfer_of(handover)))
 
 
-def _person(channel: Channel | None, transferer: Channel) -> Channel | None:
+def _person(channel: Channel | None, *others: Channel | None) -> Channel | None:
     """The party that ``channel`` stands for: itself, or who is behind a Local channel."""
     if channel is None or channel.party:
         return channel
-    return next(
-        (party for party in heard_by(channel) if party is not transferer and not party.handed_over), None
-    )
+    behind = [party for party in heard_by(channel) if party not in others and not party.handed_over]
+    return behind[0] if behind else None
 
 
 def _transferee_and_target(
@@ -97,32 +107,18 @@ def _transferee_and_target(
     Otherwise they are those with whom the transferer's two channels last talked: a transfer by
     feature code has one channel for both, so its last partner is the target, the one before the transferee.
     """
-    transferee = _person(book.channels.get(event.transferee_uniqueid), first)
-    target = _person(book.channels.get(event.target_uniqueid), second)
-    if first is second:
-        return transferee or first.former_partner, target or first.partner
-    return transferee or first.partner, target or second.partner
+    named = book.channels.get(event.transferee_uniqueid)
+    transferee = _person(named, first, second) or (first.former_partner if first is second else first.partner)
+    consulted = book.channels.get(event.target_uniqueid)
+    target = _person(consulted, first, second, transferee)
+    if target is None and second.partner is not transferee:
+        target = second.partner
+    return transferee, target
 
 
-def _is_blonde(event: AttendedTransferred, second: Channel, target: Channel | None) -> bool:
+def _is_blonde(
+    event: AttendedTransferred, second: Channel, target: Channel | None, ringing: list[Channel]
+) -> bool:
     if event.dest_type == "App":
         return second.partner is None and event.dest_app in _RINGING_APPS
-    leg = target.parent if target is not None else None
-    return leg is not None and leg.state < LegState.ANSWERED
-
-
-def _ringing_for(call: Call, roots: tuple[Channel, Channel | None]) -> list[Channel]:
-    return [
-        leg.dest
-        for leg in call.legs
-        if leg.state < LegState.ANSWERED and leg.root in roots and not leg.dest.gone
-    ]
-
-
-def on_picked_up(book: CallBook, event: PickedUp) -> None:
-    """Somebody answered another's ringing phone; the dial moves over to the channel that did."""
-    channel = book.seen(event.uniqueid, event.channel, event.linkedid, event.at)
-    target = book.seen(event.target_uniqueid, event.target_channel, event.target_linkedid, event.at)
-    if channel is not None and target is not None:
-        channel.far_side = True
-        book.join(target.call, channel.call, event.at)
+    return bool(ringing) and (target is None or target in ringing)

@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from agi.voice.cache import VoiceCache
 from ami_bridge import doctor, secrets
+from ami_bridge.check import Finding
 from ami_bridge.demo.softphone import AnswerMode, Softphone
 from ami_bridge.errors import FourthRingError
 from ami_bridge.pbx.private_pbx import PrivatePbx
@@ -99,7 +100,7 @@ class Stage:
                 raise StageError(f"Not ready after {READY_SECONDS:.0f} s: {told}. Logs: {self.log_folder}")
             await asyncio.sleep(0.2)
 
-    def _matters(self, finding: doctor.Finding) -> bool:
+    def _matters(self, finding: Finding) -> bool:
         names = {"AGI": "agi"}
         service = names.get(finding.subject, finding.subject)
         return not finding.ok and (
@@ -125,7 +126,7 @@ class Stage:
 
     # Phones ----------------------------------------------------------------------------
 
-    async def agent(self, extension: str, **options: object) -> Softphone:
+    async def agent(self, extension: str, **options: Any) -> Softphone:
         """A registered phone of agent ``extension``, started."""
         network = self.settings.network
         index = 1 + sorted(self.settings.agents).index(extension)
@@ -139,7 +140,7 @@ class Stage:
             **options,
         )
 
-    async def caller(self, number: str, *, index: int = 0, **options: object) -> Softphone:
+    async def caller(self, number: str, *, index: int = 0, **options: Any) -> Softphone:
         """A caller behind the carrier's trunk, started; ``number`` is the caller ID."""
         trunk = self.settings.trunks[self.settings.trunk_out()]
         network = self.settings.network
@@ -148,7 +149,7 @@ class Stage:
             f"caller{index}", str(trunk.address), 10 + index, peer=peer, user=number, **options
         )
 
-    async def customer(self, **options: object) -> Softphone:
+    async def customer(self, **options: Any) -> Softphone:
         """The carrier's side of outgoing calls: takes calls to any number."""
         trunk = self.settings.trunks[self.settings.trunk_out()]
         options.setdefault("answer_mode", AnswerMode.MANUAL)
@@ -162,13 +163,13 @@ class Stage:
         await asyncio.gather(*(phone.stop() for phone in phones))
 
     async def _start(
-        self, name: str, address: str, index: int, *, sip_port: int | None = None, **options: object
+        self, name: str, address: str, index: int, *, sip_port: int | None = None, **options: Any
     ) -> Softphone:
         network = self.settings.network
         port = sip_port or network.sip_port + _PHONE_OFFSET + 10 * index
         rtp = network.rtp_ports[1] + _PHONE_RTP + 40 * index
         folder = self.phones_folder / f"{name}-{time.time_ns():x}"
-        phone = Softphone(name, address, port, folder, rtp_ports=(rtp, rtp + 38), **options)  # type: ignore[arg-type]
+        phone = Softphone(name, address, port, folder, rtp_ports=(rtp, rtp + 38), **options)
         self._phones.append(phone)
         await phone.start()
         return phone

@@ -27,7 +27,7 @@ from ami_bridge.core.callbacks import (
     IllegalTransition,
     RetryPolicy,
 )
-from ami_bridge.core.events import DialplanFact, Hangup, parse
+from ami_bridge.core.events import DialplanFact, HungUp, parse
 from ami_bridge.dialer.agents import QueueView, read_queue_status
 from ami_bridge.dialer.evidence import Evidence, look_up
 from ami_bridge.dialer.outcomes import attempt_result
@@ -186,7 +186,7 @@ class Dialer:
         match parse(raw.headers, raw.received_at, self._settings.node.name):
             case DialplanFact(name="attempt", uniqueid=channel_id, fields=fields):
                 await self._on_attempt(channel_id, fields.get("Phase", ""), fields.get("Result", ""))
-            case Hangup(uniqueid=channel_id) if channel_id in self._running:
+            case HungUp(uniqueid=channel_id) if channel_id in self._running:
                 # The channel is gone and its hangup handler said nothing: the agent never picked up.
                 await self._finish(channel_id, AttemptState.AGENT_NO_ANSWER)
 

@@ -167,6 +167,9 @@ class AmiActions:
             "Priority": 1,
             "Async": "true",
             "Timeout": round(timeout_seconds * 1000),
+            # The default, slin, silences what the dialled leg plays to itself after Dial(G()): its write path
+            # to slin stands already when Playback begins, and no packet leaves (Asterisk 22.10, tried).
+            "Codecs": "alaw,ulaw",
             "ChannelId": outgoing.checked_uniqueid("ChannelId", channel_id),
             "OtherChannelId": outgoing.checked_uniqueid("OtherChannelId", other_channel_id),
         }

@@ -1,0 +1,128 @@
+"""One running system for the tests with real calls: private Asterisk, our services, real softphones.
+
+Its ports and its state folder are its own, so a demo may run beside it. Departments differ only in what the
+tests need: cadences, who rings, how soon the caller is moved.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from ami_bridge.adapters.store import SqlStore
+from ami_bridge.demo.prompts import ExpectedPrompts
+from ami_bridge.demo.stage import Stage
+from ami_bridge.resources import shipped_folder
+
+FIRST_PORT = 25060
+
+
+def toml_of(document: dict[str, Any], prefix: str = "") -> str:
+    """Write a nested dict as TOML (only what our configuration uses)."""
+    plain = {key: value for key, value in document.items() if not isinstance(value, dict)}
+    lines = [f"[{prefix}]"] if prefix else []
+    lines += [f"{key} = {_value(value)}" for key, value in plain.items()]
+    for key, value in document.items():
+        if isinstance(value, dict):
+            lines.append(toml_of(value, f"{prefix}.{key}" if prefix else key))
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return str(value)
+
+
+def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str, Any]:
+    """The demo's company with ports of its own and a few more departments."""
+    document = tomllib.loads((shipped_folder("config") / "demo.toml").read_text(encoding="utf-8"))
+    document["node"]["state_folder"] = str(state_folder)
+    document["network"].update(
+        sip_port=first_port,
+        ami_port=first_port + 1,
+        agi_port=first_port + 2,
+        desk_port=first_port + 3,
+        rtp_ports=[first_port + 1000, first_port + 1998],
+    )
+    document["trunks"]["carrier"]["port"] = first_port + 10
+    names = {"ru": "отдел продаж", "en": "sales department"}
+    document["departments"]["america"] = {
+        "names": names,
+        "dids": ["74950000003"],
+        "direct": ["102"],
+        "queue": ["102"],
+        "language": "en",
+        "ring": {"zone": "us"},
+    }
+    document["departments"]["britain"] = {
+        "names": names,
+        "dids": ["74950000004"],
+        "direct": ["103"],
+        "queue": ["103"],
+        "language": "en",
+        "ring": {"zone": "uk"},
+    }
+    # One British ring: 1.0 s to the queue, for tests that are about something else.
+    document["departments"]["quick"] = {
+        "names": names,
+        "dids": ["74950000005"],
+        "direct": ["101"],
+        "queue": ["102"],
+        "ring": {"zone": "uk", "answer_by_ring": 1},
+    }
+    return document
+
+
+def write_configuration(folder: Path, document: dict[str, Any]) -> Path:
+    """Write ``document`` and return the file."""
+    path = folder / "fourthring.toml"
+    path.write_text(toml_of(document), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def state_folder() -> Iterator[Path]:
+    """A short path: Asterisk's control socket lies in it."""
+    with TemporaryDirectory(prefix="fr-") as folder:
+        yield Path(folder)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage(state_folder: Path) -> AsyncIterator[Stage]:
+    """The running system; its phones end after each test, see ``phones``."""
+    config = write_configuration(state_folder, configuration(state_folder / "s"))
+    async with Stage(config) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def phones(stage: Stage) -> AsyncIterator[Stage]:
+    """The stage, to take phones from; they hang up and end with the test."""
+    yield stage
+    await stage.stop_phones()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def store(stage: Stage) -> AsyncIterator[SqlStore]:
+    """The store that the services write to."""
+    opened = SqlStore(stage.settings.store_url)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def expected(stage: Stage) -> ExpectedPrompts:
+    """Which prompts a caller must hear."""
+    return ExpectedPrompts(stage.settings, stage.voice)
