@@ -80,7 +80,7 @@ def transfer_of(handover: Handover, unanswered: str = "") -> Transfer:
 def ring_number_of(call: Call, leg: Leg, ring_rule_of: RingRuleOf) -> int | None:
     """On which ring ``leg`` was answered. All phones dialled directly share the clock that the caller
     hears; in a queue the caller hears music, so each phone counts its own rings."""
-    start = leg.rang_at if False else call.ring_started_at or leg.rang_at
+    start = leg.rang_at if leg.in_queue else call.ring_started_at or leg.rang_at
     if start is None or leg.answered_at is None:
         return None
     rule = ring_rule_of(leg.context, leg.exten)

@@ -80,11 +80,6 @@ def test_no_channel_without_a_plausible_uniqueid(uniqueid: Any) -> None:
     assert parse(newchannel(Uniqueid=uniqueid)) is None
 
 
-def test_soft_hangup_requests_are_not_read() -> None:
-    assert parse({"Event": "SoftHangupRequest", "Uniqueid": "a", "Cause": "32"}) is None
-    assert "SoftHangupRequest" not in READ_EVENTS
-
-
 def test_only_our_own_user_events_are_read() -> None:
     said = {
         "Event": "UserEvent",
