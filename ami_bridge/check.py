@@ -129,7 +129,7 @@ def _lost_jumps(lines: list[_Line]) -> Iterator[str]:
 def _loose_patterns(lines: list[_Line]) -> Iterator[str]:
     for line in lines:
         if line.pattern in {"_.", "_!", "_X.", "_X!"}:
-            yield f"[{line.context}] has the pattern '{line.pattern}', which takes what a stranger sends; name what may come."
+            yield f"[{line.context}] has the pattern '{line.pattern}', which takes anything; name what may come."
         if line.pattern.startswith("_") and line.app.startswith("Dial("):
             yield f"[{line.context}] {line.pattern} dials whatever matched a pattern; dial checked numbers only."
 
@@ -137,7 +137,7 @@ def _loose_patterns(lines: list[_Line]) -> Iterator[str]:
 def _strangers(lines: list[_Line]) -> Iterator[str]:
     for line in lines:
         if found := _STRANGERS.search(_GUARDED.sub("", line.app)):
-            yield f"[{line.context}] {line.pattern} uses {found[0]} as it came; read it through FILTER() or BASE64_ENCODE()."
+            yield f"[{line.context}] {line.pattern} uses {found[0]} as it came; read it with FILTER()."
 
 
 def _forbidden(lines: list[_Line]) -> Iterator[str]:
@@ -167,7 +167,7 @@ def _lint_phrases(language: str) -> Iterator[str]:
     book = load_phrase_book(language)
     for key, phrase in book.phrases.items():
         for found in call_later_phrases(phrase):
-            yield f"the phrase '{key}' sends the caller away with «{found}»; offer the queue, a callback or a message (S8)."
+            yield f"the phrase '{key}' sends the caller away («{found}»); offer queue, callback or message (S8)."
 
 
 def _missing_sounds(settings: Settings) -> Iterator[str]:

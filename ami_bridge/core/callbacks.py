@@ -19,6 +19,7 @@ What the table promises:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -360,6 +361,20 @@ def retry_at(attempts: int, now: datetime, policy: RetryPolicy) -> datetime | No
     return now + timedelta(minutes=policy.delays_minutes[index])
 
 
+def agents_to_spare(attempts: Iterable[Attempt], now: datetime, policy: RetryPolicy) -> frozenset[str]:
+    """Agents who did not take this callback less than the first delay ago: others come first.
+
+    So one agent who is not at the desk costs the caller one ring of that phone, and no phone is rung
+    again and again for the same caller.
+    """
+    since = now - timedelta(minutes=policy.delays_minutes[0])
+    return frozenset(
+        attempt.agent
+        for attempt in attempts
+        if attempt.state in AGENT_SIDE and attempt.finished_at is not None and attempt.finished_at > since
+    )
+
+
 def step_attempt(attempt: Attempt, state: AttemptState, at: datetime, detail: str = "") -> Attempt:
     """Return ``attempt`` in its next ``state``.
 
@@ -427,6 +442,5 @@ def settle(
 
 
 def _again_at(result: AttemptState, attempts: int, at: datetime, policy: RetryPolicy) -> datetime | None:
-    if result in AGENT_SIDE:
-        return at + timedelta(minutes=policy.delays_minutes[0])
-    return retry_at(attempts, at, policy)
+    # The customer noticed nothing of it, and another agent may be free: see agents_to_spare().
+    return at if result in AGENT_SIDE else retry_at(attempts, at, policy)

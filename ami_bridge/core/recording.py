@@ -22,12 +22,14 @@ from ami_bridge.core.ringing import RingRuleOf, RingVerdict
 # Our own dialplan's doors (dialplans/extensions.conf.j2); elsewhere the direction is not known.
 _DIRECTION_OF_ENTRY: Mapping[str, Direction] = {"from-carrier": "inbound", "from-agents": "internal"}
 
+# Q.850 cause 17, user busy (Asterisk: AST_CAUSE_USER_BUSY).
+BUSY_CAUSE = 17
 # Q.850 causes by which a call ends that never dialled anybody (dialplan Busy(), Congestion(), no route).
 _OUTCOME_OF_CAUSE = {
     1: Disposition.FAILED,
     2: Disposition.FAILED,
     3: Disposition.FAILED,
-    17: Disposition.BUSY,
+    BUSY_CAUSE: Disposition.BUSY,
     21: Disposition.BUSY,
     22: Disposition.FAILED,
     27: Disposition.FAILED,
@@ -178,7 +180,7 @@ def _disposition(call: Call, *, over: bool) -> Disposition:
     if call.vanished:
         return Disposition.UNKNOWN
     if call.answers:
-        return Disposition.ANSWERED
+        return Disposition.BUSY if over and _left_with_busy_tone(call) else Disposition.ANSWERED
     if not over:
         return Disposition.UNKNOWN
     if call.stay is not None:
@@ -187,6 +189,17 @@ def _disposition(call: Call, *, over: bool) -> Disposition:
     if outcome:
         return Disposition(outcome)
     return _disposition_of_undialled(call)
+
+
+def _left_with_busy_tone(call: Call) -> bool:
+    """A transfer handed the caller to a busy phone, and the PBX ended the call saying so (cause 17).
+
+    The caller was served once, but what he is left with is a busy tone: a call to be followed up.
+    ``answered_by`` still says who had served him. A target who let it ring leaves him with the answer he had.
+    """
+    handed_over = bool(call.handovers) and call.outcome == Disposition.BUSY
+    told_busy = call.origin is not None and call.origin.hangup_cause == BUSY_CAUSE
+    return handed_over and told_busy and not call.caller_asked_to_end()
 
 
 def _disposition_of_undialled(call: Call) -> Disposition:

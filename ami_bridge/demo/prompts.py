@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 from agi.speech import Speech
-from agi.turns import Phrase
 from agi.voice.cache import VoiceCache, greeting_text
 from agi.voice.prompts import fixed_prompt
 from ami_bridge.settings import Settings

@@ -114,6 +114,6 @@ class _Timeline:
         self._console.print(
             f"\nEverything stays up until Ctrl-C:\n"
             f"  desk        http://{network.address}:{network.desk_port}\n"
-            f"  SIP         {network.address}:{network.sip_port} (fourthring agents --secrets shows the phones' passwords)\n"
+            f"  SIP         {network.address}:{network.sip_port} (passwords: fourthring agents --secrets)\n"
             f"  look        .venv/bin/fourthring calls    .venv/bin/fourthring callbacks    .venv/bin/fourthring doctor"
         )

@@ -324,12 +324,11 @@ class Story:
             "text": "",
         }
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"demo-{self._call_id}"}
-        async with aiohttp.ClientSession(headers=headers) as http:
-            async with http.post(url, json=note) as answer:
-                expect(
-                    answer.status in {200, 201},
-                    f"The desk refused the note: {answer.status} {await answer.text()}",
-                )
+        async with aiohttp.ClientSession(headers=headers) as http, http.post(url, json=note) as answer:
+            expect(
+                answer.status in {200, 201},
+                f"The desk refused the note: {answer.status} {await answer.text()}",
+            )
         notes = await self._store.notes(self._call_id)
         expect(notes and notes[-1].fields.get("last_name") == "Сергеев", "The note is not in the store.")
         return Step(

@@ -35,6 +35,10 @@ def made(state: CallbackState, **more: object) -> Callback:
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
+def minutes(number: float) -> timedelta:
+    return timedelta(minutes=number)
+
+
 def tried(state: AttemptState = AttemptState.DIALING, connected_at: datetime | None = None) -> Attempt:
     return Attempt("cb1-1", "cb1", 1, "+79161234567", "chan", "101", state, NOW, connected_at)
 
@@ -161,6 +165,24 @@ def test_what_follows_from_a_result(
     after = core.settle(made(CallbackState.DIALING, attempts=before), tried(), result, NOW, POLICY)
     assert (after.state, after.attempts, after.last_result) == (state, attempts, result.value)
     assert (after.closed_at is not None) == (state in FINAL)
+
+
+@pytest.mark.parametrize("result", sorted(core.AGENT_SIDE))
+def test_the_caller_does_not_wait_because_one_agent_did_not_pick_up(result: AttemptState) -> None:
+    after = core.settle(made(CallbackState.DIALING, due_at=NOW), tried(), result, NOW + minutes(1), POLICY)
+    assert after.due_at == NOW + minutes(1)
+
+
+def test_agents_who_have_just_not_taken_it_are_spared_for_the_first_delay() -> None:
+    attempts = [
+        replace(tried(AttemptState.AGENT_NO_ANSWER), agent="101", finished_at=NOW),
+        replace(tried(AttemptState.AGENT_DECLINED), agent="102", finished_at=NOW + minutes(2)),
+        replace(tried(AttemptState.NO_ANSWER), agent="103", finished_at=NOW + minutes(2)),
+        replace(tried(AttemptState.DIALING), agent="104"),
+    ]
+    assert core.agents_to_spare(attempts, NOW + minutes(4.9), POLICY) == {"101", "102"}
+    assert core.agents_to_spare(attempts, NOW + minutes(5), POLICY) == {"102"}
+    assert core.agents_to_spare(attempts, NOW + minutes(7), POLICY) == frozenset()
 
 
 def test_a_connected_attempt_is_counted_once() -> None:

@@ -45,6 +45,8 @@ async def let_it_ring(
     before = heard.samples[: int((answered - heard.started) * heard.rate)]
     bursts = {"uk": 8}.get(ring.zone, 4)  # a British ring is two bursts
     assert len(ring_tones(before, ring.zone, shortest_seconds=0.3)) == bursts
+    await Ear(caller).hears(expected.fixed("busy", department), since=answered)
+    await asyncio.sleep(1.0)  # in the queue
     await caller.hangup()
     record = await record_of(store, number, since)
     assert record["failover_reason"] == "ring_deadline"
@@ -53,7 +55,7 @@ async def let_it_ring(
     assert record["department"] == department
     assert record["hung_up_by"] == "caller"
     assert record["queue"]["name"] == department
-    assert record["queue"]["wait_seconds"] is not None
+    assert 0.5 < record["queue"]["wait_seconds"] < 3.0
 
 
 async def test_four_rings_of_each_cadence_then_the_queue(

@@ -22,9 +22,6 @@ OPINIONS = {
         "ABANDONED"
     },  # hung up while waiting in a queue, though the PBX had answered
     "simple/a_created_no_answer.json": {"NO_ANSWER"},  # the PBX answered, no person did
-    "xfer_blonde/xfer_blonde_reject.json": {
-        "ANSWERED"
-    },  # a person served the caller; the transfer's target refused
 }
 DISPOSITION_OF_REASON = {
     "completed": "ANSWERED",
