@@ -185,8 +185,12 @@ async def test_the_promise_is_kept(phones: Stage, store: SqlStore, expected: Exp
     assert customer.dialled_users == ["79165550210"]
     await customer.answer()
     answered = time.monotonic()
-    greeting = await Ear(customer).hears(expected.greeting("callback", "quick", "102"), since=answered - 0.1)
+    text = expected.greeting("callback", "quick", "102")
+    greeting = await Ear(customer).hears(text, since=answered - 0.1)
     assert greeting.starts - answered < 1.0
+    # The agent hears the same words and speaks when they end for him.
+    same = await Ear(agent).hears(text, since=answered - 0.1)
+    assert abs(same.starts - greeting.starts) < 0.3
     words = await spoken(phones, "Здравствуйте, ваш заказ привезут завтра утром")
     await agent.speak(words)
     await Ear(customer).hears(words, since=greeting.ends - 0.1)
