@@ -15,12 +15,15 @@ help:
 	@echo "make check   ruff, mypy and the dialplan lint"
 	@echo "make setup   prepare .venv and the private Asterisk only"
 
-setup: .venv/.ready
+# The system packages come first and all at once, so that who may not install them reads one line, once.
+setup:
 	@sh .ci/system-packages $(DEMO_PACKAGES)
+	@$(MAKE) --no-print-directory .venv/.ready
 	@.venv/bin/fourthring pbx build
 
-setup-test: .venv/.ready
+setup-test:
 	@sh .ci/system-packages $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory .venv/.ready
 	@.venv/bin/fourthring pbx build
 
 .venv/.ready: requirements.lock pyproject.toml
