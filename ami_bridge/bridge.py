@@ -99,16 +99,19 @@ class Bridge:
                 self._timers.pop(call_id, None)
                 self._carry_out(self.policy.on_deadline(call_id))
             case LinkLost():
-                self._journal.append(item)
-                self.tracker.link_lost(item.at)
+                self._miss_events(item)
             case EventGap():
-                # The same as a lost link for the records: something happened that nobody saw.
-                self._journal.append(item)
-                self.tracker.link_lost(item.at)
+                # The same as a lost link: something happened that nobody saw.
+                self._miss_events(item)
                 await self._take_snapshot()
             case LinkReady() | SnapshotWanted():
                 self._journal.append(item)
                 await self._take_snapshot()
+
+    def _miss_events(self, gap: LinkLost | EventGap) -> None:
+        self._journal.append(gap)
+        self.tracker.link_lost(gap.at)
+        self._carry_out(self.policy.on_gap())
 
     async def _take_snapshot(self) -> None:
         """After a gap nobody knows what was missed: ask the PBX which channels live and go on from there.
@@ -166,9 +169,12 @@ class Bridge:
         noted = {"Channel": command.channel, "Context": command.context, "Exten": command.exten}
         self._journal.append(SentCommand("Redirect", {**noted, "Reason": command.reason}, self._clock.now()))
         try:
-            await self._link.redirect(command.channel, command.context, command.exten)
+            answer = await self._link.redirect(command.channel, command.context, command.exten)
         except AmiError as error:
             log.warning("call %s was not moved to %s: %s", command.call_id, command.context, error)
+            return
+        if not answer.success:
+            log.warning("call %s was not moved to %s: %s", command.call_id, command.context, answer.message)
 
     async def _finish_captures(self, uniqueids: tuple[str, ...]) -> None:
         """A caller who hung up half-way through leaving a callback: keep what there is."""

@@ -7,6 +7,7 @@ changes ten times while the database is down costs one write when it is back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 0.2
 _LONGEST_PAUSE = 15.0
+_LAST_WRITE_SECONDS = 2.0
 
 
 class RecordsWriter:
@@ -48,7 +50,15 @@ class RecordsWriter:
         self._wake.set()
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write until cancelled; then once more, so that a call that ended just now is not forgotten."""
+        try:
+            await self._write_on()
+        finally:
+            with contextlib.suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(_LAST_WRITE_SECONDS):
+                    await self.flush()
+
+    async def _write_on(self) -> None:
         pause = BATCH_SECONDS
         while True:
             await self._wake.wait()
@@ -71,11 +81,36 @@ class RecordsWriter:
         """
         finished, self._finished = self._finished, {}
         changed, self._open = self._open, set()
-        records = [*finished.values(), *filter(None, map(self._record_of, changed))]
         try:
-            await self._store.save_calls(records)
+            await self._save([*finished.values(), *self._newest(changed)])
         except BaseException:
             # A call may have ended while its earlier form was being written: the later one stands.
             self._finished = {**finished, **self._finished}
             self._open |= changed - self._finished.keys()
             raise
+
+    def _newest(self, call_ids: set[str]) -> list[Mapping[str, Any]]:
+        found = []
+        for call_id in call_ids:
+            try:
+                record = self._record_of(call_id)
+            except Exception:
+                log.exception("The record of call %s cannot be told and is left out", call_id)
+                continue
+            if record is not None:
+                found.append(record)
+        return found
+
+    async def _save(self, records: list[Mapping[str, Any]]) -> None:
+        """Write ``records``; one that no store can take is logged and left out, so that it stops no other."""
+        try:
+            if records:
+                await self._store.save_calls(records)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            if len(records) == 1:
+                log.exception("This record cannot be stored and is left out: %r", records[0])
+                return
+            for record in records:
+                await self._save([record])

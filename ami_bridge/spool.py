@@ -76,22 +76,36 @@ class SpoolFiler:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def file_all(self) -> int:
-        """File every finished message; returns how many."""
+        """File every finished message; returns how many. One that cannot be filed stops no other.
+
+        Raises:
+            StoreUnavailable: the rest stays in the spool until the next look.
+        """
         filed = 0
         for path in sorted(self._spool.glob("*.wav")):
-            if time.time() - path.stat().st_mtime < QUIET_SECONDS:
+            if path.name in self._passed_over:
                 continue
-            message = parse_name(path.stem)
-            if message is None or message.department not in self._settings.departments:
-                if path.name not in self._passed_over:
-                    self._passed_over.add(path.name)
-                    log.warning(
-                        "The spool holds %r, which the dialplan did not write; it stays there.", path.name
-                    )
-                continue
-            await self._file(path, message)
-            filed += 1
+            try:
+                filed += await self._file_if_finished(path)
+            except StoreUnavailable:
+                raise
+            except OSError as error:
+                log.error("The message %r waits: %s", path.name, error)
+            except Exception:
+                self._passed_over.add(path.name)
+                log.exception("The message %r could not be filed; it stays in the spool.", path.name)
         return filed
+
+    async def _file_if_finished(self, path: Path) -> bool:
+        if time.time() - path.stat().st_mtime < QUIET_SECONDS:
+            return False
+        message = parse_name(path.stem)
+        if message is None or message.department not in self._settings.departments:
+            self._passed_over.add(path.name)
+            log.warning("The spool holds %r, which the dialplan did not write; it stays there.", path.name)
+            return False
+        await self._file(path, message)
+        return True
 
     async def _file(self, path: Path, message: SpooledMessage) -> None:
         recording = self._recordings / f"spool-{path.stem}.wav"

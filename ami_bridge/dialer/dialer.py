@@ -11,11 +11,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from ami_bridge.adapters.ami import AmiError, AmiPort, LinkReady, LinkState, RawEvent
+from ami_bridge.adapters.ami import (
+    AmiError,
+    AmiPort,
+    EventGap,
+    LinkLost,
+    LinkReady,
+    LinkState,
+    RawEvent,
+    StreamItem,
+)
 from ami_bridge.adapters.clock import Clock
 from ami_bridge.adapters.store import NotStored, StaleFence, Store, StoreUnavailable
 from ami_bridge.core.callbacks import (
@@ -26,11 +36,12 @@ from ami_bridge.core.callbacks import (
     CallbackState,
     IllegalTransition,
     RetryPolicy,
+    agents_to_spare,
 )
 from ami_bridge.core.events import DialplanFact, HungUp, parse
 from ami_bridge.dialer.agents import QueueView, read_queue_status
 from ami_bridge.dialer.evidence import Evidence, look_up
-from ami_bridge.dialer.outcomes import attempt_result
+from ami_bridge.dialer.outcomes import AGI_LOST, attempt_result
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,11 +53,17 @@ LEASE_SECONDS = 60.0
 _ORIGINATE_SLACK_SECONDS = 5
 # How long a channel must be gone before the channel event log is asked instead of waited for its events.
 _SETTLE_SECONDS = 5
+# How long a callback steps aside when the only free agents have just not taken it.
+_LOOK_AGAIN_SECONDS = 10
+# How long nobody is rung after the AGI, which knows the customer's number, did not answer.
+_AGI_LOST_PAUSE_SECONDS = 60
 _FOUND = {
     Evidence.NEVER_MADE: AttemptState.AGENT_NO_ANSWER,
     Evidence.AGENT_ONLY: AttemptState.AGENT_NO_ANSWER,
     Evidence.CUSTOMER_RUNG: AttemptState.NO_ANSWER,
     Evidence.CUSTOMER_ANSWERED: AttemptState.ANSWERED,
+    # Nobody can tell: it stays unknown until a person has looked, and is not dialled blindly.
+    Evidence.NO_LOG: AttemptState.UNKNOWN,
 }
 
 
@@ -55,7 +72,10 @@ class _Running:
     """An attempt that this dialer follows."""
 
     attempt: Attempt
-    fence: int
+    unanswered: bool
+    """Followed from its Originate on without a gap, and nobody has picked up: no customer can have been rung."""
+    ended: tuple[AttemptState, str] | None = None
+    """Result and detail, from when they are known until the store has them."""
 
 
 @dataclass(slots=True)
@@ -91,6 +111,7 @@ class Dialer:
         self._channel_prefix = f"cb-{settings.node.name}-"
         self._running: dict[str, _Running] = {}
         self._absent_since: dict[str, datetime] = {}
+        self._held_until: datetime | None = None
         self._rota = _Rota()
 
     async def run(self) -> None:
@@ -102,14 +123,22 @@ class Dialer:
     async def _listen(self) -> None:
         async for item in self._link.events():
             try:
-                if isinstance(item, LinkReady):
-                    await self.resolve()
-                elif isinstance(item, RawEvent):
-                    await self._on_event(item)
+                await self._take(item)
             except (AmiError, StoreUnavailable) as error:
                 log.warning("An event waits for the next look: %s", error)
             except Exception:
                 log.exception("This could not be handled and was passed over: %r", item)
+
+    async def _take(self, item: StreamItem) -> None:
+        match item:
+            case RawEvent():
+                await self._on_event(item)
+            case LinkLost() | EventGap():
+                # Whatever is missed from here on may have been a customer's phone ringing.
+                for running in self._running.values():
+                    running.unanswered = False
+            case LinkReady():
+                await self.resolve()
 
     async def _tick_forever(self) -> None:
         while True:
@@ -124,30 +153,53 @@ class Dialer:
     # Launching -------------------------------------------------------------------------
 
     async def tick(self) -> None:
-        """One round: keep the leases, look into what was lost, launch what is due."""
+        """One round: store what has ended, keep the leases, look into what was lost, launch what is due."""
+        for channel_id in list(self._running):
+            await self._store_end(channel_id)
         await self._renew_leases()
         if self._link.state is not LinkState.READY:
             return
         await self.resolve()
-        queues = read_queue_status((await self._link.queue_status()).items)
-        room = sum(len(queue.free) for queue in queues.values() if not queue.waiting)
-        if not room:
+        now = self._clock.now()
+        status = await self._link.queue_status()
+        if not status.complete or (self._held_until is not None and now < self._held_until):
+            # A caller who waits might be what is missing.
             return
-        due = await self._store.claim_due(self._clock.now(), self._worker, LEASE_SECONDS, limit=room)
+        free = self._free_agents(read_queue_status(status.items))
+        if not free:
+            return
+        room = len({agent for agents in free.values() for agent in agents})
+        due = await self._store.claim_due(now, self._worker, LEASE_SECONDS, room, departments=free.keys())
         for callback in due:
-            await self._launch(callback, queues.get(callback.department, QueueView()))
+            await self._launch(callback, free[callback.department])
 
-    async def _launch(self, callback: Callback, queue: QueueView) -> None:
+    def _free_agents(self, queues: Mapping[str, QueueView]) -> dict[str, list[str]]:
+        """Who may be rung for each department; none while a caller waits in its queue."""
         busy = {running.attempt.agent for running in self._running.values()}
-        free = [] if queue.waiting else [agent for agent in queue.free if agent not in busy]
-        agent = self._rota.pick(free)
+        found = {
+            department: [agent for agent in queue.free if agent not in busy]
+            for department, queue in queues.items()
+            if department in self._settings.departments and not queue.waiting
+        }
+        return {department: agents for department, agents in found.items() if agents}
+
+    async def _launch(self, callback: Callback, free: list[str]) -> None:
+        now = self._clock.now()
+        taken = {running.attempt.agent for running in self._running.values()}
+        left = [agent for agent in free if agent not in taken]
+        spared = agents_to_spare(await self._store.attempts(callback.id), now, self._policy)
+        agent = self._rota.pick([agent for agent in left if agent not in spared])
         if agent is None:
-            await self._store.release_claim(callback.id, callback.fence, due_at=callback.due_at)
+            # Nobody is left, or only who has just not taken it: let others pass meanwhile.
+            due_at = now + timedelta(seconds=_LOOK_AGAIN_SECONDS) if left else callback.due_at
+            await self._store.release_claim(callback.id, callback.fence, due_at=due_at, at=now)
             return
         # The uniqueid of the originated channel: how everything that happens to it is known again.
         channel_id = f"{self._channel_prefix}{callback.id}-{callback.fence}"
-        attempt = await self._store.begin_attempt(callback.id, callback.fence, channel_id, agent=agent)
-        self._running[channel_id] = _Running(attempt, callback.fence)
+        attempt = await self._store.begin_attempt(
+            callback.id, callback.fence, channel_id, agent=agent, at=now
+        )
+        self._running[channel_id] = _Running(attempt, unanswered=True)
         log.info("callback %s: attempt %s, agent %s is rung", callback.id, attempt.id, agent)
         await self._originate(callback, attempt)
 
@@ -175,8 +227,11 @@ class Dialer:
 
     async def _renew_leases(self) -> None:
         for channel_id, running in list(self._running.items()):
+            attempt = running.attempt
             try:
-                await self._store.renew_lease(running.attempt.callback_id, running.fence, LEASE_SECONDS)
+                await self._store.renew_lease(
+                    attempt.callback_id, attempt.fence, LEASE_SECONDS, now=self._clock.now()
+                )
             except (StaleFence, NotStored, IllegalTransition):
                 self._running.pop(channel_id, None)
 
@@ -185,29 +240,41 @@ class Dialer:
     async def _on_event(self, raw: RawEvent) -> None:
         match parse(raw.headers, raw.received_at, self._settings.node.name):
             case DialplanFact(name="attempt", uniqueid=channel_id, fields=fields):
-                await self._on_attempt(channel_id, fields.get("Phase", ""), fields.get("Result", ""))
+                running = self._running.get(channel_id)
+                if running is not None:
+                    await self._on_attempt(running, fields.get("Phase", ""), fields.get("Result", ""))
             case HungUp(uniqueid=channel_id) if channel_id in self._running:
-                # The channel is gone and its hangup handler said nothing: the agent never picked up.
-                await self._finish(channel_id, AttemptState.AGENT_NO_ANSWER)
+                running = self._running[channel_id]
+                if running.ended is None and running.unanswered:
+                    # The channel is gone and its hangup handler said nothing: the agent never picked up.
+                    running.ended = (AttemptState.AGENT_NO_ANSWER, "")
+                # Not unanswered, and no end was heard: resolve() asks the channel event log.
+                await self._store_end(channel_id)
 
-    async def _on_attempt(self, channel_id: str, phase: str, outcome: str) -> None:
-        running = self._running.get(channel_id)
-        if running is None:
-            return
+    async def _on_attempt(self, running: _Running, phase: str, outcome: str) -> None:
+        running.unanswered = False
         if phase == "customer_answered":
-            await self._store.connect_attempt(running.attempt.id)
+            await self._store.connect_attempt(running.attempt.id, at=self._clock.now())
         elif phase == "ended":
-            await self._finish(channel_id, attempt_result(outcome), outcome)
+            if outcome == AGI_LOST:
+                # No agent's fault, and the next would be rung for nothing just the same.
+                self._held_until = self._clock.now() + timedelta(seconds=_AGI_LOST_PAUSE_SECONDS)
+            running.ended = (attempt_result(outcome), outcome)
+            await self._store_end(running.attempt.channel_id)
 
-    async def _finish(self, channel_id: str, result: AttemptState, detail: str = "") -> None:
-        running = self._running[channel_id]
+    async def _store_end(self, channel_id: str) -> None:
+        """Store how the attempt ended, if it has; while the store is away the next tick tries again."""
+        running = self._running.get(channel_id)
+        if running is None or running.ended is None:
+            return
+        attempt, (result, detail) = running.attempt, running.ended
         try:
             callback = await self._store.finish_attempt(
-                running.attempt.id, result, policy=self._policy, detail=detail
+                attempt.id, result, policy=self._policy, detail=detail, at=self._clock.now()
             )
             log.info("callback %s: attempt ended %s, now %s", callback.id, result, callback.state)
-        except (StaleFence, IllegalTransition) as error:
-            log.warning("attempt %s: %s", running.attempt.id, error)
+        except (StaleFence, NotStored, IllegalTransition) as error:
+            log.warning("attempt %s: %s", attempt.id, error)
         self._running.pop(channel_id, None)
 
     # Looking into what was lost ----------------------------------------------------------
@@ -229,20 +296,25 @@ class Dialer:
                     await self._look_into(callback, attempt, live)
 
     async def _look_into(self, callback: Callback, attempt: Attempt, live: set[str]) -> None:
-        now = self._clock.now()
-        if attempt.channel_id in live:
-            self._absent_since.pop(attempt.channel_id, None)
-            self._running.setdefault(attempt.channel_id, _Running(attempt, attempt.fence))
+        channel_id, now = attempt.channel_id, self._clock.now()
+        known = self._running.get(channel_id)
+        if known is not None and known.ended is not None:
+            return
+        if channel_id in live:
+            self._absent_since.pop(channel_id, None)
+            self._running.setdefault(channel_id, _Running(attempt, unanswered=False))
             return
         # The channel may be on its way, or its last event: look again before judging.
-        since = self._absent_since.setdefault(attempt.channel_id, now)
+        since = self._absent_since.setdefault(channel_id, now)
         if (now - since).total_seconds() < _SETTLE_SECONDS:
             return
-        self._absent_since.pop(attempt.channel_id, None)
-        evidence = look_up(self._cel_file, attempt.channel_id, self._settings.trunk_out())
-        result = _FOUND.get(evidence)
-        if result is None:
-            log.error("callback %s: nobody can tell what became of attempt %s", callback.id, attempt.id)
+        evidence = look_up(self._cel_file, channel_id, self._settings.trunk_out())
+        result = _FOUND[evidence]
+        if result is AttemptState.UNKNOWN and attempt.state is AttemptState.UNKNOWN:
             return
-        self._running.setdefault(attempt.channel_id, _Running(attempt, attempt.fence))
-        await self._finish(attempt.channel_id, result, f"found out: {evidence.name.lower()}")
+        self._absent_since.pop(channel_id, None)
+        log.warning("callback %s: of attempt %s was found out: %s", callback.id, attempt.id, evidence.name)
+        self._running[channel_id] = _Running(
+            attempt, unanswered=False, ended=(result, f"found out: {evidence.name.lower()}")
+        )
+        await self._store_end(channel_id)

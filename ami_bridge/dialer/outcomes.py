@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ami_bridge.core.callbacks import AttemptState
 
+#: The AGI did not answer, so nobody could tell the agent whom to ring.
+AGI_LOST = "AGI_LOST"
+
 # FR_OUTCOME of the context "callback-briefing" and what follows it: DIALSTATUS of the customer's leg
 # (https://docs.asterisk.org, application Dial), or why it was not dialled.
 _OUTCOMES = {
@@ -17,7 +20,7 @@ _OUTCOMES = {
     "CANCEL": AttemptState.NO_ANSWER,
     "DECLINED": AttemptState.AGENT_DECLINED,
     "AGENT_LEFT": AttemptState.AGENT_DECLINED,
-    "AGI_LOST": AttemptState.AGENT_DECLINED,
+    AGI_LOST: AttemptState.AGENT_DECLINED,
 }
 
 

@@ -142,7 +142,13 @@ class MemoryCallbacks:
         return sorted(self._consents.get(callback_id, ()), key=lambda consent: consent.given_at)
 
     async def claim_due(
-        self, now: datetime, worker: str, lease_seconds: float, limit: int = 1
+        self,
+        now: datetime,
+        worker: str,
+        lease_seconds: float,
+        limit: int = 1,
+        *,
+        departments: Collection[str] | None = None,
     ) -> list[Callback]:
         """Longest due first."""
         now = utc(now)
@@ -153,6 +159,7 @@ class MemoryCallbacks:
             ready = (
                 callback.state in core.CLAIMABLE and callback.due_at is not None and callback.due_at <= now
             )
+            ready = ready and (departments is None or callback.department in departments)
             if ready and callback.dialable and callback.number not in in_use and len(claimed) < limit:
                 in_use.add(callback.number)
                 claimed.append(self._keep(core.claim(callback, worker, now, lease_seconds), now))

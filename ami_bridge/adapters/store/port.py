@@ -131,12 +131,19 @@ class CallbackStore(Protocol):
         """Every consent that was given for it, oldest first: the evidence (S9)."""
 
     async def claim_due(
-        self, now: datetime, worker: str, lease_seconds: float, limit: int = 1
+        self,
+        now: datetime,
+        worker: str,
+        lease_seconds: float,
+        limit: int = 1,
+        *,
+        departments: Collection[str] | None = None,
     ) -> list[Callback]:
         """Take up to ``limit`` due callbacks for ``worker``, longest due first, after :meth:`expire_overdue`.
 
         Only callbacks with number and consent; never two of one number; none whose number is being dialled
-        or was lost from sight within the last hour.
+        or was lost from sight within the last hour; of ``departments`` alone when given, so that those for
+        whom nobody is free do not stand before the others.
         """
 
     async def renew_lease(

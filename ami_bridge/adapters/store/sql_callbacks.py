@@ -140,7 +140,13 @@ class SqlCallbacks:
         return [entry_of(Consent, row) for row in rows]
 
     async def claim_due(
-        self, now: datetime, worker: str, lease_seconds: float, limit: int = 1
+        self,
+        now: datetime,
+        worker: str,
+        lease_seconds: float,
+        limit: int = 1,
+        *,
+        departments: Collection[str] | None = None,
     ) -> list[Callback]:
         """Rows that another worker is just claiming are skipped, not waited for."""
         now = utc(now)
@@ -148,7 +154,7 @@ class SqlCallbacks:
         for tried in range(_CLAIM_TRIES):
             try:
                 async with self._database.writing() as connection:
-                    due = await _load(connection, _due(now, limit))
+                    due = await _load(connection, _due(now, limit, departments))
                     claimed = [core.claim(callback, worker, now, lease_seconds) for callback in due]
                     for before, after in zip(due, claimed, strict=True):
                         await _update(connection, before, after)
@@ -269,7 +275,7 @@ def _of_channel(channel_uniqueid: str) -> sa.Select[Any]:
     return query.order_by(t.callback.c.created_at.desc()).limit(1)
 
 
-def _due(now: datetime, limit: int) -> sa.Select[Any]:
+def _due(now: datetime, limit: int, departments: Collection[str] | None) -> sa.Select[Any]:
     """Due callbacks, at most one per number, none of a number that is in somebody's hands."""
     other = t.callback.alias("other")
     lost = sa.and_(other.c.state == CallbackState.UNKNOWN.value, other.c.updated_at > now - core.UNKNOWN_HOLD)
@@ -280,6 +286,7 @@ def _due(now: datetime, limit: int) -> sa.Select[Any]:
         t.callback.c.due_at <= now,
         t.callback.c.number.is_not(None),
         consented,
+        *(() if departments is None else (t.callback.c.department.in_(departments),)),
     )
     order = (t.callback.c.due_at, t.callback.c.created_at, t.callback.c.id)
     turn = sa.func.row_number().over(partition_by=t.callback.c.number, order_by=order).label("turn")

@@ -281,8 +281,16 @@ async def test_an_agent_who_declines_costs_the_customer_no_attempt(store: Store)
     for _ in range(5):
         _, attempt_id = await dialling(store, at)
         after = await store.finish_attempt(attempt_id, AttemptState.AGENT_DECLINED, policy=POLICY, at=at)
-        assert (after.state, after.attempts, after.due_at) == (CallbackState.QUEUED, 0, at + minutes(5))
+        assert (after.state, after.attempts, after.due_at) == (CallbackState.QUEUED, 0, at)
         at += minutes(5)
+
+
+async def test_only_departments_that_are_asked_for_are_claimed(store: Store) -> None:
+    await queued(store, "a", at=NOW - minutes(1))
+    assert await store.claim_due(NOW, "w1", LEASE, limit=10, departments={"support"}) == []
+    assert await store.claim_due(NOW, "w1", LEASE, limit=10, departments=()) == []
+    (claimed,) = await store.claim_due(NOW, "w1", LEASE, limit=10, departments=("support", "sales"))
+    assert claimed.department == "sales"
 
 
 async def test_a_worker_lost_while_dialling_leaves_an_unknown_that_is_not_dialled(store: Store) -> None:
