@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ami_bridge.errors import FourthRingError
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -23,3 +25,18 @@ def shipped_folder(name: str) -> Path:
     raise FileNotFoundError(
         f"The folder '{name}' is missing from this installation; install fourthring again."
     )
+
+
+def in_home(path: Path) -> Path:
+    """Return ``path`` with a leading ``~`` replaced by the user's home folder.
+
+    Raises:
+        FourthRingError: it begins with ``~`` and this user has no home: ``$HOME`` is not set and the password
+            database does not know the user, as in a container that is run under any number.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise FourthRingError(
+            f"The folder '{path}' lies in a home folder and this user has none; set HOME to one of yours."
+        ) from None

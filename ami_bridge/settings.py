@@ -22,7 +22,7 @@ from pydantic import (
 from ami_bridge.core.cadence import CADENCES, Cadence
 from ami_bridge.core.ringing import RingRule
 from ami_bridge.errors import ConfigError
-from ami_bridge.resources import shipped_folder
+from ami_bridge.resources import in_home, shipped_folder
 
 Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
 Did = Annotated[str, StringConstraints(pattern=r"^[0-9]{3,15}$")]
@@ -249,12 +249,12 @@ class Settings(_Section):
     @property
     def state_folder(self) -> Path:
         """Absolute folder of everything this node writes."""
-        return self.node.state_folder.expanduser().absolute()
+        return in_home(self.node.state_folder).absolute()
 
     @property
     def secrets_folder(self) -> Path:
         """Absolute folder of the secret files."""
-        return self.state_folder / self.secrets.folder.expanduser()
+        return self.state_folder / in_home(self.secrets.folder)
 
     @property
     def store_url(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ami_bridge.errors import FourthRingError
+from ami_bridge.resources import in_home
 
 # sun_path of sockaddr_un holds 108 bytes with the closing zero (unix(7)).
 SOCKET_PATH_LIMIT = 107
@@ -26,7 +27,7 @@ def cache_folder() -> Path:
     """The user's cache folder of ours: ``$XDG_CACHE_HOME/fourthring``, else ``~/.cache/fourthring``."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG base directory specification: a relative path is to be ignored.
-    base = Path(named) if named.startswith("/") else Path.home() / ".cache"
+    base = Path(named) if named.startswith("/") else in_home(Path("~/.cache"))
     return base / "fourthring"
 
 

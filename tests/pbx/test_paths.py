@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pwd
 import stat
 from pathlib import Path
 
 import pytest
 
+from ami_bridge.errors import FourthRingError
 from ami_bridge.pbx.paths import SOCKET_PATH_LIMIT, PathTooLong, PbxPaths, cache_folder
+from ami_bridge.settings import load_settings
 
 
 def test_every_folder_of_asterisk_lies_in_the_state_folder(tmp_path: Path) -> None:
@@ -46,3 +49,17 @@ def test_the_cache_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/path")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home/.cache/fourthring"
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> pwd.struct_passwd:
+        raise KeyError(number)
+
+    # As in a container that is run under a number the password database does not know.
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(FourthRingError, match="has none; set HOME"):
+        cache_folder()
+    with pytest.raises(FourthRingError, match="has none; set HOME"):
+        _ = load_settings().state_folder
