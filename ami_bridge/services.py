@@ -11,7 +11,7 @@ from typing import Any
 
 from agi.voice.prompts import recordings_folder
 from ami_bridge import secrets
-from ami_bridge.adapters.ami import AmiLink
+from ami_bridge.adapters.ami import AmiLink, AmiNotReady
 from ami_bridge.adapters.clock import SystemClock
 from ami_bridge.adapters.journal import Journal
 from ami_bridge.adapters.store import SqlStore, Store, StoreUnavailable
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _STORE_RETRY_SECONDS = 2.0
 _BEAT_SECONDS = 5.0
+_FIRST_LINK_SECONDS = 5.0
 
 
 async def until_terminated(service: Awaitable[None]) -> None:
@@ -111,7 +112,14 @@ async def _linked(settings: Settings, account: str, secret: str) -> AmiLink:
     """An AMI link that keeps connecting by itself; a refused account ends the service with its sentence."""
     link = AmiLink(settings.node.name, wanted=READ_EVENTS)
     network = settings.network
-    await link.connect(str(network.address), network.ami_port, account, secrets.read_secret(settings, secret))
+    password = secrets.read_secret(settings, secret)
+    try:
+        await link.connect(
+            str(network.address), network.ami_port, account, password, timeout_seconds=_FIRST_LINK_SECONDS
+        )
+    except AmiNotReady as error:
+        # The PBX may come later; what does not need it (filing messages, beating) starts now.
+        log.warning("%s", error)
     return link
 
 

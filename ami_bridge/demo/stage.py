@@ -86,6 +86,9 @@ class Stage:
         self._say("Starting the private Asterisk …")
         self._started_pbx = not self.pbx.status().running
         await asyncio.to_thread(self.pbx.start)
+        if not self._started_pbx:
+            # It runs with the configuration of whoever started it; ours may have changed since.
+            await asyncio.to_thread(self.pbx.reload)
 
     async def start_services(self) -> None:
         """Start bridge, AGI, desk and dialer and wait until they answer."""
