@@ -13,6 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 
+_WHOLE = frozenset({"id", "started", "asked for", "from", "number", "due", "extension"})
+_WIDE = 200
+
+
 def print_json_lines(rows: Iterable[Mapping[str, Any]]) -> None:
     """One JSON object a line: readable by ``jq`` and by a program that reads while we write."""
     for row in rows:
@@ -23,12 +27,14 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     """A table as wide as the terminal. Cells are plain text: what a caller wrote is never read as markup."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # What is copied and what is compared stays in one piece; the rest may break.
+        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     count = 0
     for row in rows:
         table.add_row(*(Text(_shown(cell)) for cell in row))
         count += 1
-    console = Console()
+    # Into a pipe or a file there is no edge to break at.
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     if count:
         console.print(table)
     else:
@@ -40,6 +46,8 @@ def _shown(cell: object) -> str:
         return "–"
     if isinstance(cell, datetime):
         return cell.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(cell, list | tuple):
+        return ", ".join(map(str, cell))
     # Control characters in a caller's name could move the cursor of the terminal that shows it.
     return "".join(char if char.isprintable() else "\ufffd" for char in str(cell))
 
