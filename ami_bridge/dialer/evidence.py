@@ -46,7 +46,9 @@ def look_up(cel_file: Path, channel_id: str, trunk: str) -> Evidence:
 
 
 def _rows(cel_file: Path) -> Iterator[list[str]]:
-    with cel_file.open(encoding="utf-8", errors="replace", newline="") as lines:
-        for row in csv.reader(line.replace("\0", "") for line in lines):
+    """Line by line: one that was torn by a crash, quote open, must not swallow those after it."""
+    with cel_file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            row = next(csv.reader([line.replace("\0", "")]), [])
             if len(row) > _CHANNEL:
                 yield row

@@ -1,0 +1,318 @@
+"""At most once: whatever is lost between dialer, PBX and store, no customer is rung twice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ami_bridge.adapters.ami import AmiLost, AmiTimeout, EventGap, LinkLost, LinkReady
+from ami_bridge.adapters.store import StoreUnavailable
+from ami_bridge.core.callbacks import AttemptState, CallbackState
+from ami_bridge.dialer.dialer import _FOUND, LEASE_SECONDS
+from ami_bridge.dialer.evidence import Evidence, look_up
+
+TRUNK_CHANNEL = "PJSIP/carrier-00000007"
+
+
+class AwayStore:
+    """Makes one method of a store fail until :meth:`back` is called."""
+
+    def __init__(self, store: Any, method: str) -> None:
+        self._store, self._method, self._real = store, method, getattr(store, method)
+
+        async def refuse(*arguments: Any, **named: Any) -> Any:
+            raise StoreUnavailable("The store is away.")
+
+        setattr(store, method, refuse)
+
+    def back(self) -> None:
+        setattr(self._store, self._method, self._real)
+
+
+async def launched(reception: Any) -> Any:
+    callback = await reception.ask()
+    await reception.tick()
+    reception.live.add(reception.channel_id())
+    return callback
+
+
+async def test_the_good_story(reception: Any) -> None:
+    callback = await launched(reception)
+    channel = reception.channel_id()
+    await reception.tell("agent_answered", channel)
+    await reception.tell("customer_dialled", channel)
+    await reception.tell("customer_answered", channel)
+    assert (await reception.now_is(callback)).state is CallbackState.TALKING
+    await reception.tell("ended", channel, "ANSWER")
+    await reception.hang_up(channel)
+    done = await reception.now_is(callback)
+    assert (done.state, done.attempts, done.last_result) == (CallbackState.DONE, 1, "answered")
+    await reception.tick(600)
+    assert len(reception.originates) == 1
+
+
+@pytest.mark.parametrize("fault", [AmiLost("Originate"), AmiTimeout("Originate", 5)])
+async def test_an_originate_in_doubt_is_not_sent_again(reception: Any, fault: Exception) -> None:
+    """The PBX carried it out, though its answer never came."""
+    callback = await reception.ask()
+
+    async def carried_out(*arguments: Any, **named: Any) -> Any:
+        reception.live.add(named["channel_id"])
+        raise fault
+
+    reception.link.originate = carried_out
+    await reception.tick()
+    del reception.link.originate
+    for _ in range(20):
+        await reception.tick(3)
+    assert reception.originates == []
+    assert (await reception.now_is(callback)).state is CallbackState.DIALING
+
+
+async def test_the_link_cut_between_originate_and_answer(reception: Any) -> None:
+    callback = await reception.ask()
+    reception.link._silent.add("Originate")
+
+    async def cut(*arguments: Any, **named: Any) -> Any:
+        reception.live.add(named["channel_id"])
+        reception.link.lose()
+        raise AmiLost("Originate")
+
+    reception.link.originate = cut
+    await reception.tick()
+    del reception.link.originate
+    (channel,) = reception.live
+    await reception.dialer._take(LinkLost(reception.clock.now(), "cut"))
+    await reception.tick(1)
+    reception.link.restore()
+    await reception.dialer._take(LinkReady(reception.clock.now(), first=False))
+    await reception.tick(1)
+    await reception.tell("customer_answered", channel)
+    await reception.tell("ended", channel, "ANSWER")
+    await reception.tick(600)
+    assert reception.originates == []
+    assert (await reception.now_is(callback)).state is CallbackState.DONE
+
+
+@pytest.mark.parametrize(
+    ("lines", "state", "attempts", "rung_again"),
+    [
+        ([], CallbackState.DIALING, 0, True),
+        ([("CHAN_START", "Local/101@callback-agent-1;1")], CallbackState.DIALING, 0, True),
+        ([("CHAN_START", TRUNK_CHANNEL)], CallbackState.QUEUED, 1, False),
+        ([("CHAN_START", TRUNK_CHANNEL), ("ANSWER", TRUNK_CHANNEL)], CallbackState.DONE, 1, False),
+        (None, CallbackState.UNKNOWN, 0, False),
+    ],
+    ids=["never made", "agent only", "customer rung", "customer answered", "no log"],
+)
+async def test_what_was_lost_is_found_in_the_channel_event_log(
+    reception: Any, lines: list[tuple[str, str]] | None, state: CallbackState, attempts: int, rung_again: bool
+) -> None:
+    callback = await launched(reception)
+    channel = reception.channel_id()
+    if lines is None:
+        reception.cel.unlink()
+    for event, name in lines or ():
+        reception.log_cel(channel, event, name)
+    await reception.dialer._take(EventGap(reception.clock.now(), 9))
+    reception.live.clear()
+    await reception.tick(1)
+    assert len(reception.originates) == 1, "its last event may be on the way; nothing is judged at once"
+    await reception.tick(4.9)
+    assert len(reception.originates) == 1
+    await reception.tick(0.1)
+    await reception.tick(1)
+    after = await reception.now_is(callback)
+    assert (after.state, after.attempts) == (state, attempts)
+    assert (len(reception.originates) == 2) == rung_again
+
+
+async def test_unknown_does_not_block_the_agent_or_the_log_for_ever(
+    reception: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await launched(reception)
+    reception.cel.unlink()
+    reception.live.clear()
+    reception.free = {"sales": ("101",)}
+    for _ in range(10):
+        await reception.tick(3)
+    assert caplog.text.count("NO_LOG") == 1
+    await reception.ask("002")
+    await reception.tick(1)
+    assert reception.rung == ["101", "101"]
+
+
+async def test_a_hang_up_after_a_gap_is_not_taken_for_an_agent_who_did_not_pick_up(reception: Any) -> None:
+    """The end of the talk fell into the gap, the hang-up came after it."""
+    callback = await launched(reception)
+    channel = reception.channel_id()
+    reception.log_cel(channel, "CHAN_START", TRUNK_CHANNEL)
+    reception.log_cel(channel, "ANSWER", TRUNK_CHANNEL)
+    await reception.dialer._take(EventGap(reception.clock.now(), 1))
+    await reception.hang_up(channel)
+    assert (await reception.now_is(callback)).state is CallbackState.DIALING
+    await reception.tick(1)
+    await reception.tick(6)
+    assert (await reception.now_is(callback)).state is CallbackState.DONE
+    assert len(reception.originates) == 1
+
+
+async def test_an_agent_who_answered_is_not_taken_for_one_who_did_not(reception: Any) -> None:
+    callback = await launched(reception)
+    await reception.tell("agent_answered", reception.channel_id())
+    await reception.hang_up(reception.channel_id())
+    assert (await reception.now_is(callback)).last_result == ""
+
+
+async def test_a_result_waits_while_the_store_is_away(reception: Any) -> None:
+    """They talked; the store missed it. The hang-up that follows must not make it 'not picked up'."""
+    callback = await launched(reception)
+    channel = reception.channel_id()
+    away = AwayStore(reception.store, "finish_attempt")
+    with pytest.raises(StoreUnavailable):
+        await reception.tell("ended", channel, "ANSWER")
+    with pytest.raises(StoreUnavailable):
+        await reception.hang_up(channel)
+    with pytest.raises(StoreUnavailable):
+        await reception.tick(30)
+    away.back()
+    await reception.tick(1)
+    assert (await reception.now_is(callback)).state is CallbackState.DONE
+    assert len(reception.originates) == 1
+
+
+async def test_leases_are_renewed_while_the_call_goes_on(reception: Any) -> None:
+    callback = await launched(reception)
+    for _ in range(10):
+        await reception.tick(LEASE_SECONDS / 2)
+        now = await reception.now_is(callback)
+        assert now.state is CallbackState.DIALING
+        assert now.lease_until == reception.clock.now() + timedelta(seconds=LEASE_SECONDS)
+    assert len(reception.originates) == 1
+
+
+async def test_a_callback_that_went_on_without_this_dialer_is_let_go(reception: Any) -> None:
+    callback = await launched(reception)
+    now = await reception.now_is(callback)
+    reception.store._callbacks[callback.id] = replace(now, fence=now.fence + 1)
+    await reception.tick(1)
+    await reception.tell("ended", reception.channel_id(), "ANSWER")
+    assert (await reception.now_is(callback)).state is CallbackState.DIALING
+
+
+async def test_a_restarted_dialer_goes_on_with_a_live_attempt(reception: Any) -> None:
+    callback = await launched(reception)
+    reception.dialer = reception.new_dialer()
+    await reception.tick(1)
+    await reception.tell("customer_answered", reception.channel_id())
+    await reception.tell("ended", reception.channel_id(), "ANSWER")
+    assert (await reception.now_is(callback)).state is CallbackState.DONE
+    assert len(reception.originates) == 1
+
+
+async def test_a_restarted_dialer_finds_out_what_became_of_an_attempt(reception: Any) -> None:
+    callback = await launched(reception)
+    reception.log_cel(reception.channel_id(), "CHAN_START", TRUNK_CHANNEL)
+    reception.live.clear()
+    reception.clock.advance(timedelta(hours=2))
+    reception.dialer = reception.new_dialer()
+    await reception.tick()
+    assert (await reception.now_is(callback)).state is CallbackState.UNKNOWN
+    await reception.tick(6)
+    after = await reception.now_is(callback)
+    assert (after.state, after.attempts, after.last_result) == (CallbackState.QUEUED, 1, "no_answer")
+
+
+async def test_attempts_of_another_node_are_not_judged_here(reception: Any) -> None:
+    callback = await reception.ask()
+    (claimed,) = await reception.store.claim_due(reception.clock.now(), "dialer-fr2", 60)
+    await reception.store.begin_attempt(
+        callback.id, claimed.fence, f"cb-fr2-{callback.id}-1", agent="101", at=reception.clock.now()
+    )
+    for _ in range(5):
+        await reception.tick(5)
+    assert (await reception.now_is(callback)).state is CallbackState.DIALING
+
+
+async def test_two_dialers_on_one_store_never_dial_one_number_twice(
+    tmp_path: Path, new_reception: Any
+) -> None:
+    first = new_reception(tmp_path)
+    second = new_reception(tmp_path, store=first.store, clock=first.clock)
+    for digits in ("001", "002", "003"):
+        await first.ask(digits)
+    await first.ask("001", "support")
+    for _ in range(3):
+        await first.tick(1)
+        await second.tick(0)
+        # Both see what lives on their PBX.
+        first.live = second.live = {
+            str(sent.headers["ChannelId"]) for sent in first.originates + second.originates
+        }
+    channels = [str(sent.headers["ChannelId"]) for sent in first.originates + second.originates]
+    assert len(channels) == len(set(channels)) == 3
+    numbers = [
+        attempt.number
+        for callback in await first.store.callbacks()
+        for attempt in await first.store.attempts(callback.id)
+    ]
+    assert sorted(numbers) == ["+79161234001", "+79161234002", "+79161234003"]
+
+
+async def test_a_bad_event_stops_nothing(reception: Any, caplog: pytest.LogCaptureFixture) -> None:
+    callback = await launched(reception)
+    reception.store.connect_attempt = None
+    listening = asyncio.create_task(reception.dialer._listen())
+    channel = reception.channel_id()
+    for phase, result in (("customer_answered", ""), ("ended", "ANSWER")):
+        reception.link.emit(
+            "UserEvent",
+            UserEvent="FourthRing",
+            Fact="attempt",
+            Phase=phase,
+            Uniqueid=channel,
+            Linkedid=channel,
+            Channel="Local/101@callback-agent-1;1",
+            Result=result,
+        )
+    async with asyncio.timeout(5):
+        while (await reception.now_is(callback)).state is not CallbackState.DONE:
+            await asyncio.sleep(0.01)
+    listening.cancel()
+    assert "passed over" in caplog.text
+
+
+# The channel event log -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"),
+    [
+        (None, Evidence.NO_LOG),
+        ("", Evidence.NEVER_MADE),
+        ('"CHAN_START","0","cb-other","cb-other","PJSIP/carrier-1"\n', Evidence.NEVER_MADE),
+        ('"CHAN_START","0","cb-1","cb-1","Local/101@callback-agent-1;1"\n', Evidence.AGENT_ONLY),
+        ('"ANSWER","0","u2","cb-1","PJSIP/101-2"\n', Evidence.AGENT_ONLY),
+        ('"CHAN_START","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.CUSTOMER_RUNG),
+        ('"HANGUP","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.AGENT_ONLY),
+        ('"ANSWER","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.CUSTOMER_ANSWERED),
+        ('"CHAN_START","0","u3","cb-1","PJSIP/carrier2-3"\n', Evidence.AGENT_ONLY),
+        ('\0\n"HANGUP","torn\n"CHAN_START","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.CUSTOMER_RUNG),
+        ('\0\n,,\n"CHAN_START","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.CUSTOMER_RUNG),
+    ],
+)
+def test_evidence(tmp_path: Path, text: str | None, evidence: Evidence) -> None:
+    log = tmp_path / "cel.csv"
+    if text is not None:
+        log.write_text(text)
+    assert look_up(log, "cb-1", "carrier") is evidence
+
+
+def test_every_piece_of_evidence_leads_somewhere() -> None:
+    assert set(_FOUND) == set(Evidence)
+    assert AttemptState.ANSWERED is _FOUND[Evidence.CUSTOMER_ANSWERED]
