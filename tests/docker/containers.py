@@ -6,13 +6,19 @@ import shutil
 import subprocess
 import tempfile
 import time
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from ami_bridge.demo.softphone import Softphone
 from ami_bridge.resources import shipped_folder
+from ami_bridge.settings import Settings, parse_settings
 
 USER = 10001
 DOCKER = shipped_folder("docker")
+# Softphones beside the containers: ten SIP ports for each, and as many for RTP right after all of these.
+PHONE_PORTS = (15500, 15600)
 HEALTH = {"asterisk": ("fourthring-asterisk", "healthy")}
 
 
@@ -29,6 +35,7 @@ class Node:
         self._toml.write_text(toml, encoding="utf-8")
         self._secrets = self.folder / "secrets"
         subprocess.run(["sh", DOCKER / "make-secrets.sh", self._toml, self._secrets], check=True)
+        self._ports = iter(range(PHONE_PORTS[0], PHONE_PORTS[1], 10))
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._containers: list[str] = []
 
@@ -67,6 +74,19 @@ class Node:
             assert self._running[service].poll() is None, f"{service} ended: {said}"
             assert time.monotonic() < deadline, f"{service} is not well: {asked.stdout}{asked.stderr}{said}"
             time.sleep(0.5)
+
+    def settings(self) -> Settings:
+        """What the containers are configured with, its paths as this machine sees them."""
+        document = tomllib.loads(self._toml.read_text(encoding="utf-8"))
+        document["node"]["state_folder"] = str(self.state)
+        document["secrets"]["folder"] = str(self._secrets)
+        return parse_settings(document)
+
+    def phone(self, name: str, address: str, **options: Any) -> Softphone:
+        """A softphone on this machine, not started; ``options`` as of :class:`Softphone`."""
+        port = next(self._ports)
+        rtp = (port + 100, port + 109)
+        return Softphone(name, address, port, self.folder / f"phone-{port}", rtp_ports=rtp, **options)
 
     def close(self) -> None:
         """End every service, remove the containers and the state."""
