@@ -18,9 +18,20 @@ import pytest_asyncio
 from ami_bridge.adapters.store import SqlStore
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.stage import Stage
+from ami_bridge.pbx.ports import Port, holder_of
 from ami_bridge.resources import shipped_folder
 
 FIRST_PORT = 25060
+
+
+def free_block(first_port: int) -> int:
+    """``first_port``, or the next block of ports when another run of these tests holds it."""
+    for block in range(first_port, first_port + 5 * 500, 500):
+        ports = [Port("udp", "127.0.0.1", block, "sip")]
+        ports += [Port("tcp", "127.0.0.1", block + more, "services") for more in (1, 2, 3)]
+        if all(holder_of(port) is None for port in ports):
+            return block
+    raise RuntimeError(f"every block of ports from {first_port} is held; end the earlier runs")
 
 
 def toml_of(document: dict[str, Any], prefix: str = "") -> str:
@@ -101,7 +112,7 @@ def state_folder() -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stage(state_folder: Path) -> AsyncIterator[Stage]:
     """The running system; its phones end after each test, see ``phones``."""
-    config = write_configuration(state_folder, configuration(state_folder / "s"))
+    config = write_configuration(state_folder, configuration(state_folder / "s", free_block(FIRST_PORT)))
     async with Stage(config) as running:
         yield running
 
