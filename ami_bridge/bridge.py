@@ -12,6 +12,7 @@ import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ami_bridge.adapters.ami import (
@@ -31,10 +32,12 @@ from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
 from ami_bridge.core.events import ChannelShown, parse
 from ami_bridge.core.facts import CallEnded, CallStarted, Fact
+from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy
 from ami_bridge.core.ringing import RingRule
 from ami_bridge.core.tracker import CallTracker
 from ami_bridge.records_writer import RecordsWriter
+from ami_bridge.resume import MOST_ENTRIES, resume
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -70,10 +73,33 @@ class Bridge:
 
     async def run(self) -> None:
         """Work until cancelled, or until the link says that it cannot be made (wrong password)."""
+        await self._resume()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump())
             group.create_task(self.writer.run())
             group.create_task(self._loop())
+
+    async def _resume(self) -> None:
+        """Take up the calls that an earlier bridge left: they keep their ids, and the gap is told.
+
+        Their ring clocks are not taken up: what happened in the gap is not known, and the dialplan's own
+        time-out moves a ringing caller a little later.
+        """
+        since = max(0, self._journal.synced_seq - MOST_ENTRIES)
+        entries = self._journal.entries(since)
+        ended = await asyncio.to_thread(resume, self.tracker, entries, self._settings.node.name)
+        self._beside(self._save_ended(ended))
+
+    async def _save_ended(self, records: Sequence[CallRecord]) -> None:
+        """What ended shortly before we were killed may not have reached the store."""
+        for record in records:
+            try:
+                stored = await self._store.call(record.call_id)
+            except StoreUnavailable:
+                stored = None
+            if stored is None or stored.ended_at is None:
+                self.writer.finished(record.call_id, self._with_department(record.as_json()))
+                await self._finish_captures(record.uniqueids)
 
     async def _pump(self) -> None:
         async for item in self._link.events():
@@ -111,6 +137,11 @@ class Bridge:
     def _miss_events(self, gap: LinkLost | EventGap) -> None:
         self._journal.append(gap)
         self.tracker.link_lost(gap.at)
+        self._carry_out(self.policy.on_gap())
+
+    def _lose_sight(self, at: datetime | None) -> None:
+        """Something happens that nobody sees; a ring clock must not run on blindly."""
+        self.tracker.link_lost(at)
         self._carry_out(self.policy.on_gap())
 
     async def _take_snapshot(self) -> None:
@@ -205,5 +236,5 @@ class Bridge:
     def _with_department(self, record: dict[str, Any]) -> dict[str, Any]:
         """The DID tells the department; the core knows nothing of the configuration."""
         if not record.get("department"):
-            record["department"] = self._settings.department_of_did(str(record.get("did") or "")) or ""
+            record["department"] = self._settings.department_of_did(str(record.get("dialled") or "")) or ""
         return record

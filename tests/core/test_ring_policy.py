@@ -153,7 +153,9 @@ def test_after_missed_events_nobody_is_torn_out_of_a_talk(policy: RingPolicy) ->
     assert policy.on_gap() == [CancelTimer("c1"), CancelTimer("c2")]
     assert policy.on_deadline("c1") == policy.on_deadline("c2") == []
     assert policy.on_gap() == []
-    assert policy.on_fact(rings(6.0, call="c1")) == [], "the budget has been spent in part; nobody knows which"
+    assert policy.on_fact(rings(6.0, call="c1")) == [], (
+        "the budget has been spent in part; nobody knows which"
+    )
     assert policy.on_fact(rings(6.0, call="c3")) == [SetTimer("c3", at(22.0))]
     policy.on_fact(ends(LegAnswered, 20.0))
     assert policy.races == 0

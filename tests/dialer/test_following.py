@@ -280,10 +280,9 @@ async def test_a_bad_event_stops_nothing(reception: Any, caplog: pytest.LogCaptu
             Channel="Local/101@callback-agent-1;1",
             Result=result,
         )
-    async with asyncio.timeout(5):
-        while (await reception.now_is(callback)).state is not CallbackState.DONE:
-            await asyncio.sleep(0.01)
-    listening.cancel()
+    await reception.link.close()
+    await asyncio.wait_for(listening, 5)
+    assert (await reception.now_is(callback)).state is CallbackState.DONE
     assert "passed over" in caplog.text
 
 
