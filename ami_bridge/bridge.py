@@ -12,7 +12,6 @@ import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from ami_bridge.adapters.ami import (
@@ -137,11 +136,6 @@ class Bridge:
     def _miss_events(self, gap: LinkLost | EventGap) -> None:
         self._journal.append(gap)
         self.tracker.link_lost(gap.at)
-        self._carry_out(self.policy.on_gap())
-
-    def _lose_sight(self, at: datetime | None) -> None:
-        """Something happens that nobody sees; a ring clock must not run on blindly."""
-        self.tracker.link_lost(at)
         self._carry_out(self.policy.on_gap())
 
     async def _take_snapshot(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -77,10 +78,21 @@ async def run_bridge(settings: Settings) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(bridge.run())
                 group.create_task(filer.run())
-                group.create_task(_beat(store, "bridge", settings, lambda: {"link": link.state.value}))
+                told = functools.partial(_bridge_detail, link, bridge)
+                group.create_task(_beat(store, "bridge", settings, told))
         finally:
             await link.close()
             await journal.close()
+
+
+def _bridge_detail(link: AmiLink, bridge: Bridge) -> dict[str, Any]:
+    """What the bridge says of itself: besides the link, what it did not believe and which races it saw."""
+    return {
+        "link": link.state.value,
+        "refused": dict(link.reader.refused),
+        "repaired": link.reader.repaired,
+        "races": bridge.policy.races,
+    }
 
 
 async def run_dialer(settings: Settings) -> None:

@@ -70,6 +70,10 @@ TornLine = Callable[[Path, int, str], None]
 class JournalPort(Protocol):
     """What the bridge needs of a journal."""
 
+    @property
+    def synced_seq(self) -> int:
+        """The last sequence number that is durable (0: none)."""
+
     def append(self, item: Journalled) -> int:
         """Take one item without blocking; returns its sequence number."""
 
