@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +21,25 @@ DOCKER = shipped_folder("docker")
 # Softphones beside the containers: ten SIP ports for each, and as many for RTP right after all of these.
 PHONE_PORTS = (15500, 15600)
 HEALTH = {"asterisk": ("fourthring-asterisk", "healthy")}
+
+
+def why_not_here() -> str | None:
+    """Why no image can be built on this machine, or None. Tries buildah on nothing of ours."""
+    if os.getuid() != 0 or not shutil.which("buildah") or not shutil.which("mmdebstrap"):
+        return "images are built with buildah and mmdebstrap, as root"
+    tried = subprocess.run(["sh", "-euc", _TRY_BUILDAH], capture_output=True, text=True, check=False)
+    if tried.returncode == 0:
+        return None
+    return f"buildah cannot make images on this machine: {tried.stderr.strip().rpartition(chr(10))[2]}"
+
+
+# Unpacks one file into an image and runs nothing: what a machine that forbids mounts already refuses.
+_TRY_BUILDAH = """
+container=$(buildah from scratch)
+trap 'buildah rm "$container" >/dev/null; buildah rmi localhost/fourthring/tried >/dev/null 2>&1 || true' EXIT
+buildah add --quiet "$container" /etc/passwd /passwd >/dev/null
+buildah commit --quiet "$container" localhost/fourthring/tried >/dev/null
+"""
 
 
 class Node:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import time
@@ -22,16 +20,12 @@ from ami_bridge.demo.ear import Ear
 from ami_bridge.demo.hearing import ring_tones
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState
-from tests.docker.containers import DOCKER, USER, Node
+from tests.docker.containers import DOCKER, USER, Node, why_not_here
 
 pytestmark = [
     pytest.mark.pbx,
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        os.getuid() != 0 or not shutil.which("buildah") or not shutil.which("mmdebstrap"),
-        reason="images are built with buildah and mmdebstrap, as root",
-    ),
 ]
 CALLER = "79165558001"
 PORTS = (
@@ -41,6 +35,8 @@ PORTS = (
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
+    if reason := why_not_here():
+        pytest.skip(reason)
     subprocess.run([DOCKER / "build-offline.sh"], check=True)
     toml = (DOCKER / "fourthring.toml").read_text(encoding="utf-8")
     made = Node(re.sub(r'(?m)^address = "127\.0\.0\.1".*\n', lambda match: match[0] + PORTS, toml))

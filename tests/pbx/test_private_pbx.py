@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from ami_bridge import resources
 from ami_bridge.pbx import private_pbx, tree
 from ami_bridge.pbx.asterisk import Asterisk, find_asterisk
 from ami_bridge.pbx.ports import PortTaken
@@ -253,8 +254,12 @@ def test_a_mirror_without_debian_is_told_and_leaves_nothing(folder: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_an_ordinary_user_builds_and_runs_one(folder: Path) -> None:
+def test_an_ordinary_user_builds_and_runs_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From nothing, over what an interrupted build left; in the way of a user without any rights."""
+    # A copy of what is shipped: root's own checkout may lie where an ordinary user cannot read.
+    for name in ("config", "dialplans", "docker"):
+        shutil.copytree(resources.shipped_folder(name), folder / "lent" / name)
+    monkeypatch.setattr(resources, "_PACKAGE", folder / "lent/ami_bridge")
     settings = _settings(folder / "state")
     leftovers = folder / "cache/.tree.building/usr"
     leftovers.mkdir(parents=True)
