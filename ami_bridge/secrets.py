@@ -45,7 +45,12 @@ def read_secret(settings: Settings, name: str) -> str:
                     f"The secret '{name}' is missing; set the environment variable {variable} or write it to {path}."
                 ]
             )
-        value = _create(path)
+        try:
+            value = _create(path)
+        except OSError as error:
+            raise ConfigError(
+                [f"Cannot make the secret file {path}: {error.strerror}; make node.state_folder writable."]
+            ) from None
     if not _SAFE.match(value):
         raise ConfigError(
             [
@@ -57,7 +62,8 @@ def read_secret(settings: Settings, name: str) -> str:
 
 def _from_file(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        # What is no text fails the check of what may stand in Asterisk's files, like any unfit secret.
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
     except OSError as error:

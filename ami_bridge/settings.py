@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,19 +22,57 @@ from pydantic import (
 
 from ami_bridge.core.cadence import CADENCES, Cadence
 from ami_bridge.core.ringing import RingRule
+from ami_bridge.cross_checks import cross_faults
 from ami_bridge.errors import ConfigError
 from ami_bridge.resources import in_home, shipped_folder
 
-Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
-Did = Annotated[str, StringConstraints(pattern=r"^[0-9]{3,15}$")]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,29}$")]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+_FORMS: dict[str, str] = {}
+"""Pattern → what is to be written instead."""
+
+
+def _form(pattern: str, remedy: str, max_length: int | None = None) -> StringConstraints:
+    _FORMS[pattern] = remedy
+    return StringConstraints(pattern=pattern, max_length=max_length)
+
+
+def _not_reserved(slug: str) -> str:
+    # Sections of pjsip.conf and queues.conf, and an extension of Asterisk's own, that a slug would become.
+    if slug in {"general", "global", "fax"}:
+        raise ValueError(f"'{slug}' means something to Asterisk; choose another word")
+    return slug
+
+
+Extension = Annotated[str, _form(r"^[0-9]{2,6}$", "an extension has 2 to 6 digits")]
+Did = Annotated[str, _form(r"^[0-9]{3,15}$", "write 3 to 15 digits, without a plus")]
+# Two characters at least: h, i, s, t … are Asterisk's own extensions, and a slug becomes one.
+Slug = Annotated[
+    str,
+    _form(r"^[a-z][a-z0-9_]{1,29}$", "write 2 to 30 of a-z, 0-9 and _, a letter first"),
+    AfterValidator(_not_reserved),
+]
+Language = Annotated[str, _form(r"^[a-z]{2}$", "write two small letters, such as 'ru'")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 # Spoken and shown names: any letters, but nothing that could end a line or a string in an Asterisk file.
 SpokenName = Annotated[
-    str, StringConstraints(min_length=1, max_length=70, pattern=r'^[^\x00-\x1f"\\;\[\]$%{}|&]+$')
+    str,
+    _form(
+        r'^[^\x00-\x1f\x7f"\\;\[\]$%{}|&]+$',
+        'leave out control characters and " \\ ; [ ] $ % { } | &',
+        max_length=70,
+    ),
 ]
-Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Region = Annotated[str, _form(r"^[A-Z]{2}$", "write two capital letters, such as 'RU'")]
+NodeName = Annotated[str, _form(r"^[a-z0-9]{1,16}$", "write 1 to 16 of a-z and 0-9")]
+# Paths in it become arguments of dialplan applications.
+_UNFIT_FOR_DIALPLAN = re.compile(r"""[\x00-\x1f\x7f,;&|$"'\\()\[\]{}^%=<>*?!]""")
+
+
+def _fit_for_dialplan(folder: Path) -> Path:
+    if found := _UNFIT_FOR_DIALPLAN.search(str(folder)):
+        raise ValueError(
+            f"{str(folder)!r} holds {found[0]!r}, which the dialplan would misread; choose another folder"
+        )
+    return folder
 
 
 def _known_time_zone(name: str) -> str:
@@ -59,18 +98,12 @@ class Company(_Section):
     country: Region
     time_zone: TimeZone
 
-    @model_validator(mode="after")
-    def _named_in_own_language(self) -> Self:
-        if self.language not in self.names:
-            raise ValueError(f"the default language '{self.language}' has no company name; add it to 'names'")
-        return self
-
 
 class Node(_Section):
     """One machine: its name (Asterisk's systemname) and where it keeps its state."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,16}$")] = "fr1"
-    state_folder: Path
+    name: NodeName = "fr1"
+    state_folder: Annotated[Path, AfterValidator(_fit_for_dialplan)]
 
 
 class Network(_Section):
@@ -90,7 +123,13 @@ class Network(_Section):
             raise ValueError(f"rtp_ports [{low}, {high}] is no range; write the lower port first")
         tcp = [self.ami_port, self.agi_port, self.desk_port]
         if len(set(tcp)) < len(tcp):
-            raise ValueError("ami_port, agi_port and desk_port must differ")
+            raise ValueError(
+                f"ami_port, agi_port and desk_port must differ, not be {tcp}; change one of them"
+            )
+        if low <= self.sip_port <= high:
+            raise ValueError(
+                f"sip_port {self.sip_port} lies in rtp_ports [{low}, {high}]; choose one outside"
+            )
         return self
 
 
@@ -196,54 +235,6 @@ class Settings(_Section):
     departments: dict[Slug, Department] = Field(min_length=1)
     agents: dict[Extension, Agent] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _cross_references(self) -> Self:
-        problems = [*self._unknown_agents(), *self._shared_dids(), *self._missing_names()]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    def _unknown_agents(self) -> list[str]:
-        return [
-            f"departments.{key}.{field} names agent '{extension}', who is not in [agents]; add [agents.{extension}]"
-            for key, department in self.departments.items()
-            for field, members in (("direct", department.direct), ("queue", department.queue))
-            for extension in members
-            if extension not in self.agents
-        ]
-
-    def _shared_dids(self) -> list[str]:
-        owner: dict[str, str] = {}
-        problems = []
-        for key, department in self.departments.items():
-            for did in department.dids:
-                if did in owner:
-                    problems.append(
-                        f"DID {did} belongs to both '{owner[did]}' and '{key}'; keep it in one of them"
-                    )
-                owner.setdefault(did, key)
-        return problems
-
-    def _missing_names(self) -> list[str]:
-        problems = []
-        for key, department in self.departments.items():
-            language = self.language_of(key)
-            if language not in self.company.names:
-                problems.append(
-                    f"departments.{key} speaks '{language}', but company.names has no '{language}'"
-                )
-            if language not in department.names:
-                problems.append(
-                    f"departments.{key}.names has no '{language}', the language it speaks; add it"
-                )
-            for extension in {*department.direct, *department.queue}:
-                agent = self.agents.get(extension)
-                if agent is not None and language not in agent.names:
-                    problems.append(
-                        f"agents.{extension}.names has no '{language}', spoken by '{key}'; add it"
-                    )
-        return problems
-
     # What the rest of the system asks -------------------------------------------------
 
     @property
@@ -306,10 +297,14 @@ def load_settings(path: Path | None = None) -> Settings:
 
 def parse_settings(document: dict[str, Any], origin: str = "configuration") -> Settings:
     """Validate a parsed TOML ``document``; ``origin`` opens each error sentence."""
+    faults = [f"{origin}: {fault}." for fault in cross_faults(document)]
     try:
-        return Settings.model_validate(document)
+        settings = Settings.model_validate(document)
     except ValidationError as error:
-        raise ConfigError([_sentence(origin, fault) for fault in error.errors()]) from None
+        raise ConfigError([*(_sentence(origin, fault) for fault in error.errors()), *faults]) from None
+    if faults:
+        raise ConfigError(faults)
+    return settings
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -335,11 +330,18 @@ _REMEDIES = {
 
 
 def _sentence(origin: str, fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "(whole file)"
+    key = ".".join(_shown_key(part) for part in fault["loc"] if part != "[key]") or "(whole file)"
     remedy = _REMEDIES.get(fault["type"])
     if remedy:
         return f"{origin}: {key} {remedy}."
     message = str(fault["msg"]).removeprefix("Value error, ")
+    message = _FORMS.get((fault.get("ctx") or {}).get("pattern", ""), message)
     value = fault["input"]
     shown = f" = {value!r}" if isinstance(value, str | int | float) else ""
     return f"{origin}: {key}{shown}: {message}."
+
+
+def _shown_key(part: object) -> str:
+    """A key of the file, on one line whatever it holds."""
+    text = str(part)
+    return text if text.isprintable() else repr(text)
