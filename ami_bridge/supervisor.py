@@ -12,6 +12,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,12 +44,20 @@ class _Service:
 
 
 class Supervisor:
-    """Keeps the services of one node running until :meth:`stop`."""
+    """Keeps the services of one node running until :meth:`stop`.
+
+    ``command_of`` gives the command line of a service; by default it is this installation's own.
+    """
 
     def __init__(
-        self, config: Path, services: tuple[str, ...] = SERVICES, log_folder: Path | None = None
+        self,
+        config: Path,
+        services: tuple[str, ...] = SERVICES,
+        log_folder: Path | None = None,
+        command_of: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         self._config = config
+        self._command_of = command_of or self._own_command
         self._log_folder = log_folder
         self._services = {name: _Service(name) for name in services}
         self._stopping = asyncio.Event()
@@ -95,14 +104,16 @@ class Supervisor:
             service.pause = min(service.pause * 2, _LONGEST_PAUSE)
 
     async def _run_once(self, service: _Service) -> int:
-        command = [sys.executable, "-m", "ami_bridge.cli", service.name, "--config", str(self._config)]
         output = None
         if self._log_folder is not None:
             self._log_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             output = (self._log_folder / f"{service.name}.log").open("ab")
         try:
             service.child = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stderr=output, preexec_fn=_die_with_parent
+                *self._command_of(service.name),
+                stdin=asyncio.subprocess.DEVNULL,
+                stderr=output,
+                preexec_fn=_die_with_parent,
             )
         finally:
             if output is not None:
@@ -116,6 +127,9 @@ class Supervisor:
         if not ended.done():
             await self._end(service.child)
         return await ended
+
+    def _own_command(self, name: str) -> list[str]:
+        return [sys.executable, "-m", "ami_bridge.cli", name, "--config", str(self._config)]
 
     def _last_words(self, name: str) -> str:
         """The sentence with which a service refused: the last line of its log, or a pointer to the terminal."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
@@ -312,4 +311,4 @@ def test_processes_that_make_a_secret_at_once_agree_on_it(tmp_path: Path) -> Non
     told = [racer.communicate(timeout=30)[0].split() for racer in racers]
     assert told[0] == told[1] == told[2]
     assert len(set(told[0])) == 60
-    assert sorted(os.listdir(tmp_path)) == sorted(f"s{number}" for number in range(60))
+    assert {path.name for path in tmp_path.iterdir()} == {f"s{number}" for number in range(60)}
