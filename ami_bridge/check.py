@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agi.voice.phrasebook import call_later_phrases, load_phrase_book
+from ami_bridge.dialplan_walk import walk_callers
 from ami_bridge.errors import FourthRingError
 from ami_bridge.pbx.asterisk import find_asterisk
 from ami_bridge.pbx.paths import PbxPaths
@@ -38,7 +39,12 @@ def run_checks(settings: Settings, *, offline: bool) -> list[Finding]:
             "configuration", True, f"{len(settings.departments)} departments, {len(settings.agents)} agents"
         )
     ]
-    findings += _told("dialplan", lint_dialplan(files["extensions.conf"]), "every path of a caller ends well")
+    extensions = files["extensions.conf"]
+    findings += _told(
+        "dialplan",
+        [*lint_dialplan(extensions), *walk_callers(extensions)],
+        "every path of a caller ends well",
+    )
     findings += _told("manager.conf", _lint_manager(files["manager.conf"]), "least privilege")
     for language in settings.languages:
         findings += _told(f"phrases {language}", _lint_phrases(language), "nobody is asked to ring later")

@@ -34,7 +34,7 @@ def starts(folder: Path, name: str) -> list[int]:
 
 async def until(condition: object, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # type: ignore[operator]
+        while not condition():  # type: ignore[operator]  # noqa: ASYNC110 - other processes set no Event
             await asyncio.sleep(0.01)
 
 
