@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,9 @@ class Database:
 
     def _make_engine(self) -> AsyncEngine:
         options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS}}
-        if not self.is_sqlite:
+        if self.is_sqlite:
+            options["connect_args"]["factory"] = _SqliteConnection
+        else:
             options |= {"pool_pre_ping": True, "pool_timeout": _BUSY_SECONDS}
             options["connect_args"]["command_timeout"] = 60
         engine = create_async_engine(
@@ -150,6 +153,19 @@ class Database:
                 if "locked" not in str(error) or asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.05)
+
+
+class _SqliteConnection(sqlite3.Connection):
+    """Rolls back before it closes.
+
+    A write that is cancelled closes its connection. SQLite keeps a closed connection, its transaction and the
+    write lock alive until the last cursor is collected, and every other writer would wait for that in vain.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
 
 
 async def announce(connection: AsyncConnection, kind: str, subject: str, at: datetime) -> None:
