@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ from ami_bridge.resume import MOST_ENTRIES, resume
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"\+?[0-9]{1,32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +234,15 @@ class Bridge:
         """The DID tells the department; the core knows nothing of the configuration."""
         if not record.get("department"):
             record["department"] = self._settings.department_of_did(str(record.get("dialled") or "")) or ""
+        _keep_numbers_only(record.get("caller"))
         return record
+
+
+def _keep_numbers_only(caller: dict[str, Any] | None) -> None:
+    """A stranger may write anything where the caller's number belongs, forged lines too: a number or nothing.
+
+    What was written stays in the journal.
+    """
+    if caller:
+        texts = {key: str(caller.get(key) or "") for key in ("number", "extension")}
+        caller.update({key: text if _NUMBER.fullmatch(text) else "" for key, text in texts.items()})
