@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from ami_bridge.errors import FourthRingError
@@ -11,6 +12,10 @@ def main() -> None:
     """Run the command line. A :class:`FourthRingError` is printed as its sentence, without a traceback."""
     from ami_bridge.cli.commands import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A stranger's name may hold what this terminal cannot show; that is no reason to show nothing.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="fourthring")
     except FourthRingError as error:

@@ -34,9 +34,9 @@ def parse_instant(text: str | None, option: str) -> datetime | None:
     """
     if text is None:
         return None
-    if match := _AGO.match(text):
-        return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
     try:
+        if match := _AGO.match(text):
+            return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise FourthRingError(
