@@ -42,8 +42,12 @@ def resume(tracker: CallTracker, entries: Iterable[JournalEntry], node: str) -> 
         elif entry.kind == "marker" and entry.name in {"LinkLost", "EventGap"}:
             tracker.link_lost(entry.at)
         elif entry.kind == "marker" and entry.name == "LinkReady":
-            # An earlier bridge was killed before it could say that it heard nothing more.
-            tracker.link_lost(last)
+            if not tracker.calls():
+                # The snapshot that follows may be empty; then it has no entry of its own.
+                tracker.snapshot((), entry.at)
+            else:
+                # An earlier bridge was killed before it could say that it heard nothing more.
+                tracker.link_lost(last)
         last = entry.at
     if last is not None:
         tracker.link_lost(last)
