@@ -71,6 +71,7 @@ class Channel:
         "bridge",
         "call",
         "context",
+        "endpoint",
         "exten",
         "far_side",
         "former_partner",
@@ -119,6 +120,7 @@ class Channel:
     def rename(self, name: str) -> None:
         self.name = name
         self.party = is_party(name)
+        self.endpoint = endpoint_of(name)
         self.half = 0 if self.party else 1 if name.endswith(";1") else 2 if name.endswith(";2") else 0
 
 

@@ -14,7 +14,6 @@ from ami_bridge.core.channels import (
     LegState,
     answering_party,
     dialling_root,
-    endpoint_of,
 )
 from ami_bridge.core.event_types import (
     ChannelCreated,
@@ -166,7 +165,7 @@ def _dialled(book: CallBook, call: Call, leg: Leg, at: datetime | None) -> None:
                 at,
                 leg.dest.uniqueid,
                 leg.dest.name,
-                endpoint_of(leg.dest.name),
+                leg.dest.endpoint,
                 caller.name if caller is not None else "",
                 caller.uniqueid if caller is not None else "",
                 leg.context,
@@ -203,7 +202,7 @@ def on_picked_up(book: CallBook, event: PickedUp) -> None:
         return
     leg.status, leg.ended_at = "CANCEL", event.at
     if target.party:
-        endpoint = endpoint_of(target.name)
+        endpoint = target.endpoint
         book.facts.append(
             LegEnded(call.call_id, event.at, target.uniqueid, target.name, endpoint, "CANCEL", leg.rang)
         )
@@ -252,7 +251,7 @@ def _leg_rings(book: CallBook, leg: Leg, at: datetime | None) -> None:
             at,
             dest.uniqueid,
             dest.name,
-            endpoint_of(dest.name),
+            dest.endpoint,
             caller.name if caller is not None else "",
             caller.uniqueid if caller is not None else "",
             leg.context,
@@ -331,7 +330,7 @@ def _leg_answered(book: CallBook, leg: Leg, at: datetime | None) -> None:
                 at,
                 dest.uniqueid,
                 dest.name,
-                endpoint_of(dest.name),
+                dest.endpoint,
                 caller.name if caller is not None else "",
                 caller.uniqueid if caller is not None else "",
             )
@@ -377,5 +376,5 @@ def _leg_failed(book: CallBook, leg: Leg, status: str, forward: str, at: datetim
         call.originator_outcome = outcome_of_dialstatus(status)
     if dest.party:
         book.facts.append(
-            LegEnded(call.call_id, at, dest.uniqueid, dest.name, endpoint_of(dest.name), leg.status, leg.rang)
+            LegEnded(call.call_id, at, dest.uniqueid, dest.name, dest.endpoint, leg.status, leg.rang)
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from ami_bridge.core.event_types import (
     AttendedTransferred,
@@ -91,10 +92,18 @@ def parse(headers: Headers, received_at: datetime | None = None, node: str = "")
     if node and headers.get("SystemName", node) != node:
         return None
     stamp = headers.get("Timestamp")
-    return reader(headers, received_at if stamp is None else _instant(stamp, received_at))
+    if stamp is None:
+        return reader(headers, received_at)
+    at: datetime | None
+    try:
+        at = datetime.fromtimestamp(float(stamp), UTC)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):
+        at = _instant_of_odd(stamp, received_at)
+    return reader(headers, at)
 
 
-def _instant(stamp: str | list[str], otherwise: datetime | None) -> datetime | None:
+def _instant_of_odd(stamp: object, otherwise: datetime | None) -> datetime | None:
+    """The first of several timestamps; ``otherwise`` when that is none either."""
     try:
         return datetime.fromtimestamp(float(_flat(stamp)), UTC)
     except (ValueError, OverflowError, OSError):
@@ -122,14 +131,13 @@ def _id(headers: Headers, name: str) -> str:
     return value if len(value) <= LONGEST_UNIQUEID else ""
 
 
-def _number(headers: Headers, name: str) -> str:
-    value = _text(headers, name)
+def _number(value: str) -> str:
     return "" if value == "<unknown>" else value
 
 
-def _name(headers: Headers, name: str) -> str:
+def _name(value: str) -> str:
     """A person's name; AMI C-escapes it, the other interfaces do not."""
-    value = _number(headers, name)
+    value = _number(value)
     return _unescape(value) if "\\" in value else value
 
 
@@ -141,12 +149,42 @@ def _unescape(value: str) -> str:
     return "".join(out)
 
 
+_IDS = frozenset({"Uniqueid", "Linkedid", "DestUniqueid", "DestLinkedid", "BridgeUniqueid"})
+
+
+class _Reading:
+    """Takes several headers out of an event at once, as plain text of a sane length."""
+
+    __slots__ = ("_get", "_names")
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._get: Callable[[Headers], tuple[str | list[str], ...]] = itemgetter(*names)
+
+    def of(self, headers: Headers) -> tuple[str, ...]:
+        """The values in order; what is missing, and an identifier that is too long, is empty."""
+        try:
+            values = self._get(headers)
+            # Both raise TypeError when a value is no text. The first says at once that all are short.
+            if len("".join(values)) <= LONGEST_UNIQUEID or max(map(len, values)) <= LONGEST_UNIQUEID:  # type: ignore[arg-type]
+                return values  # type: ignore[return-value]
+        except (KeyError, TypeError):
+            pass
+        return tuple(_id(headers, name) if name in _IDS else _text(headers, name) for name in self._names)
+
+
 _CHANNEL_STATES = {str(number): number for number in range(11)}
 
 
-def _state(headers: Headers, name: str = "ChannelState") -> int:
-    value = headers.get(name)
-    return _CHANNEL_STATES.get(value, -1) if type(value) is str else -1
+def _state(value: str) -> int:
+    return _CHANNEL_STATES.get(value, -1)
+
+
+def _cause(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        return 0
 
 
 def _whole(headers: Headers, name: str, otherwise: int = 0) -> int:
@@ -156,26 +194,33 @@ def _whole(headers: Headers, name: str, otherwise: int = 0) -> int:
         return otherwise
 
 
+_NEWCHANNEL = _Reading(
+    "Uniqueid",
+    "Channel",
+    "Linkedid",
+    "ChannelState",
+    "CallerIDNum",
+    "CallerIDName",
+    "Context",
+    "Exten",
+)
+
+
 def _read_newchannel(h: Headers, at: datetime | None) -> Event | None:
-    if not (uniqueid := _id(h, "Uniqueid")):
+    uniqueid, channel, linkedid, state, number, name, context, exten = _NEWCHANNEL.of(h)
+    if not uniqueid:
         return None
     return ChannelCreated(
-        at,
-        uniqueid,
-        _text(h, "Channel"),
-        _id(h, "Linkedid"),
-        _state(h),
-        _number(h, "CallerIDNum"),
-        _name(h, "CallerIDName"),
-        _text(h, "Context"),
-        _text(h, "Exten"),
+        at, uniqueid, channel, linkedid, _state(state), _number(number), _name(name), context, exten
     )
 
 
+_NEWSTATE = _Reading("Uniqueid", "Channel", "Linkedid", "ChannelState")
+
+
 def _read_newstate(h: Headers, at: datetime | None) -> Event | None:
-    if not (uniqueid := _id(h, "Uniqueid")):
-        return None
-    return ChannelStateChanged(at, uniqueid, _text(h, "Channel"), _id(h, "Linkedid"), _state(h))
+    uniqueid, channel, linkedid, state = _NEWSTATE.of(h)
+    return ChannelStateChanged(at, uniqueid, channel, linkedid, _state(state)) if uniqueid else None
 
 
 def _read_rename(h: Headers, at: datetime | None) -> Event | None:
@@ -183,45 +228,92 @@ def _read_rename(h: Headers, at: datetime | None) -> Event | None:
     return ChannelRenamed(at, uniqueid, new_name) if uniqueid and new_name else None
 
 
+_DIAL_BEGIN = _Reading(
+    "Uniqueid",
+    "Channel",
+    "Linkedid",
+    "CallerIDNum",
+    "CallerIDName",
+    "Context",
+    "Exten",
+    "DestUniqueid",
+    "DestChannel",
+    "DestLinkedid",
+    "DestCallerIDNum",
+    "DialString",
+)
+
+
 def _read_dial_begin(h: Headers, at: datetime | None) -> Event | None:
-    if not (leg := _id(h, "DestUniqueid")):
+    (
+        uniqueid,
+        channel,
+        linkedid,
+        number,
+        name,
+        context,
+        exten,
+        leg_uniqueid,
+        leg_channel,
+        leg_linkedid,
+        leg_number,
+        dial_string,
+    ) = _DIAL_BEGIN.of(h)
+    if not leg_uniqueid:
         return None
     return DialBegan(
         at,
-        _id(h, "Uniqueid"),
-        _text(h, "Channel"),
-        _id(h, "Linkedid"),
-        _number(h, "CallerIDNum"),
-        _name(h, "CallerIDName"),
-        _text(h, "Context"),
-        _text(h, "Exten"),
-        leg,
-        _text(h, "DestChannel"),
-        _id(h, "DestLinkedid"),
-        _number(h, "DestCallerIDNum"),
-        _text(h, "DialString"),
+        uniqueid,
+        channel,
+        linkedid,
+        _number(number),
+        _name(name),
+        context,
+        exten,
+        leg_uniqueid,
+        leg_channel,
+        leg_linkedid,
+        _number(leg_number),
+        dial_string,
     )
 
 
+_DIAL_STATE = _Reading("Uniqueid", "DestUniqueid", "DialStatus")
+
+
 def _read_dial_state(h: Headers, at: datetime | None) -> Event | None:
-    leg = _id(h, "DestUniqueid")
-    return DialProgressed(at, _id(h, "Uniqueid"), leg, _text(h, "DialStatus")) if leg else None
+    uniqueid, leg, status = _DIAL_STATE.of(h)
+    return DialProgressed(at, uniqueid, leg, status) if leg else None
+
+
+_DIAL_END = _Reading(
+    "Uniqueid",
+    "Channel",
+    "Linkedid",
+    "DestUniqueid",
+    "DestChannel",
+    "DestLinkedid",
+    "DestCallerIDNum",
+    "DialStatus",
+)
 
 
 def _read_dial_end(h: Headers, at: datetime | None) -> Event | None:
-    if not (leg := _id(h, "DestUniqueid")):
+    uniqueid, channel, linkedid, leg, leg_channel, leg_linkedid, leg_number, status = _DIAL_END.of(h)
+    if not leg:
         return None
+    forward = _text(h, "Forward")
     return DialEnded(
         at,
-        _id(h, "Uniqueid"),
-        _text(h, "Channel"),
-        _id(h, "Linkedid"),
+        uniqueid,
+        channel,
+        linkedid,
         leg,
-        _text(h, "DestChannel"),
-        _id(h, "DestLinkedid"),
-        _number(h, "DestCallerIDNum"),
-        _text(h, "DialStatus"),
-        _text(h, "Forward"),
+        leg_channel,
+        leg_linkedid,
+        _number(leg_number),
+        status,
+        forward,
     )
 
 
@@ -229,27 +321,26 @@ def _read_dial_end(h: Headers, at: datetime | None) -> Event | None:
 _WAITING_CREATORS = frozenset({"Parking", "BridgeWait"})
 
 
+_BRIDGE_ENTER = _Reading("Uniqueid", "BridgeUniqueid", "Channel", "Linkedid")
+
+
 def _read_bridge_enter(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, bridge = _id(h, "Uniqueid"), _id(h, "BridgeUniqueid")
+    uniqueid, bridge, channel, linkedid = _BRIDGE_ENTER.of(h)
     if not (uniqueid and bridge):
         return None
-    creator = h.get("BridgeCreator")
+    creator = _text(h, "BridgeCreator")
     waiting = h.get("BridgeTechnology") == "holding_bridge" or creator in _WAITING_CREATORS
     conference = _text(h, "BridgeName") or bridge if creator == "ConfBridge" else ""
     return BridgeEntered(
-        at,
-        uniqueid,
-        _text(h, "Channel"),
-        _id(h, "Linkedid"),
-        bridge,
-        not waiting,
-        conference,
-        _id(h, "SwapUniqueid"),
+        at, uniqueid, channel, linkedid, bridge, not waiting, conference, _id(h, "SwapUniqueid")
     )
 
 
+_BRIDGE_LEAVE = _Reading("Uniqueid", "BridgeUniqueid")
+
+
 def _read_bridge_leave(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, bridge = _id(h, "Uniqueid"), _id(h, "BridgeUniqueid")
+    uniqueid, bridge = _BRIDGE_LEAVE.of(h)
     return BridgeLeft(at, uniqueid, bridge) if uniqueid and bridge else None
 
 
@@ -298,7 +389,7 @@ def _read_attended_transfer(h: Headers, at: datetime | None) -> Event | None:
         second,
         _text(h, "SecondTransfererChannel"),
         _id(h, "SecondTransfererLinkedid"),
-        _state(h, "SecondTransfererChannelState"),
+        _state(_text(h, "SecondTransfererChannelState")),
         _text(h, "SecondTransfererExten"),
         _id(h, "TransfereeUniqueid"),
         _id(h, "TransferTargetUniqueid"),
@@ -334,9 +425,12 @@ def _read_soft_hangup_request(h: Headers, at: datetime | None) -> Event | None:
     return SoftHangupRequested(at, uniqueid) if uniqueid else None
 
 
+_HANGUP = _Reading("Uniqueid", "Linkedid", "Cause")
+
+
 def _read_hangup(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid = _id(h, "Uniqueid")
-    return HungUp(at, uniqueid, _id(h, "Linkedid"), _whole(h, "Cause")) if uniqueid else None
+    uniqueid, linkedid, cause = _HANGUP.of(h)
+    return HungUp(at, uniqueid, linkedid, _cause(cause)) if uniqueid else None
 
 
 def _read_hold(h: Headers, at: datetime | None) -> Event | None:
@@ -436,8 +530,8 @@ def _read_channel_line(h: Headers, at: datetime | None) -> Event | None:
         uniqueid,
         _text(h, "Channel"),
         _id(h, "Linkedid"),
-        _state(h),
-        _number(h, "CallerIDNum"),
+        _state(_text(h, "ChannelState")),
+        _number(_text(h, "CallerIDNum")),
         _text(h, "Context"),
         _text(h, "Exten"),
         _id(h, "BridgeId"),

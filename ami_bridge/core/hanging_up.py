@@ -9,7 +9,7 @@ then, under the same lock, lets the other one go. When neither speaks, nobody is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ami_bridge.core.calls import Call
 from ami_bridge.core.channels import Channel
@@ -21,8 +21,7 @@ _NETWORK_CAUSES = frozenset({38, 41, 44})
 _OWN_CAUSES = frozenset({1, 3, 17, 18, 19, 20, 21, 27, 34, 38, 42})
 
 
-@dataclass(frozen=True, slots=True)
-class HangupFinding:
+class HangupFinding(NamedTuple):
     """Who, how sure, and the events that say so."""
 
     by: HungUpBy

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ami_bridge.core.calls import Call, Handover, seconds_between
-from ami_bridge.core.channels import MOST_HOPS, UP, Channel, Leg, LegState, endpoint_of
+from ami_bridge.core.channels import MOST_HOPS, UP, Channel, Leg, LegState
 from ami_bridge.core.hanging_up import caller_of, who_hung_up
 from ami_bridge.core.records import (
     CallRecord,
@@ -42,7 +42,7 @@ _OUTCOME_OF_CAUSE = {
 
 def party_of(channel: Channel) -> Party:
     """The person at the end of ``channel``, as far as Asterisk knows."""
-    endpoint = endpoint_of(channel.name)
+    endpoint = channel.endpoint
     leg = channel.parent
     number = (leg.number if leg is not None else "") or channel.number
     return Party(

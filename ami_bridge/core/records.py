@@ -1,6 +1,7 @@
 """What is known about a call, frozen: the only thing about calls that leaves the core whole.
 
-Instants carry a zone. A measure that the events do not support is None, never a guess.
+Instants carry a zone. A measure that the events do not support is None, never a guess. The parts
+are named tuples because making them is much of the work of a call's end.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ami_bridge.core.ringing import RingVerdict
 
@@ -34,8 +35,7 @@ Direction = Literal["inbound", "outbound", "internal", "unknown"]
 CallKind = Literal["call", "originated", "callback"]
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
+class Party(NamedTuple):
     """One end of a call. ``extension`` is the phone's own number when its endpoint is named by
     digits (``PJSIP/101``), else the number that was dialled; ``number`` is what Asterisk showed."""
 
@@ -48,8 +48,7 @@ class Party:
     linkedid: str
 
 
-@dataclass(frozen=True, slots=True)
-class LegRecord:
+class LegRecord(NamedTuple):
     """One phone that was dialled for this call. ``outcome`` is Asterisk's DIALSTATUS, or FORWARDED."""
 
     party: Party
@@ -67,8 +66,7 @@ class LegRecord:
     ring_verdict: RingVerdict | None
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(NamedTuple):
     """One successful hand-over. ``target`` is who took it, ``targets`` all phones that it rang.
 
     ``transferer`` is the channel that held the customer, ``consultation`` the same person's channel
@@ -87,8 +85,7 @@ class Transfer:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStay:
+class QueueStay(NamedTuple):
     """One wait in a queue. ``left_reason``: answered, abandoned, or what the dialplan said."""
 
     name: str
@@ -99,8 +96,7 @@ class QueueStay:
     left_reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """One time that a party put the other on hold."""
 
     by: Party
@@ -109,8 +105,7 @@ class Hold:
     seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+class Greeting(NamedTuple):
     """A greeting that our dialplan played to the caller."""
 
     kind: str
@@ -121,8 +116,7 @@ class Greeting:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(NamedTuple):
     """Anything else that our dialplan said about the call (callback, attempt, spooled…)."""
 
     name: str
@@ -130,8 +124,7 @@ class Noted:
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """A stretch in which the link to the PBX was down: nothing is known about it."""
 
     lost_at: datetime | None
@@ -183,14 +176,14 @@ class CallRecord:
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values: instants as ISO 8601 with zone, nested records as objects."""
-        return _fields(self)
+        return {field.name: _json(getattr(self, field.name)) for field in fields(self)}
 
 
 def _json(value: Any) -> Any:
     if isinstance(value, LegRecord):
         # Who it is comes first and flat: a leg is read by people far more often than by name.
         return {**_json(value.party), **_fields(value, skip="party")}
-    if hasattr(value, "__dataclass_fields__"):
+    if hasattr(value, "_fields"):
         return _fields(value)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
@@ -202,4 +195,4 @@ def _json(value: Any) -> Any:
 
 
 def _fields(value: Any, skip: str = "") -> dict[str, Any]:
-    return {field.name: _json(getattr(value, field.name)) for field in fields(value) if field.name != skip}
+    return {name: _json(item) for name, item in value._asdict().items() if name != skip}

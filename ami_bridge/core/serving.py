@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.calls import Call, Stay, seconds_between
-from ami_bridge.core.channels import Channel, Leg, LegState, endpoint_of
+from ami_bridge.core.channels import Channel, Leg, LegState
 from ami_bridge.core.event_types import (
     DialplanFact,
     HoldChanged,
@@ -55,9 +55,7 @@ def answer(
             if channel not in last.targets:
                 last.targets = (*last.targets, channel)
     book.facts.append(
-        CallAnswered(
-            call.call_id, at, channel.uniqueid, channel.name, endpoint_of(channel.name), caller, ring
-        )
+        CallAnswered(call.call_id, at, channel.uniqueid, channel.name, channel.endpoint, caller, ring)
     )
     stay = call.stay
     if stay is not None:

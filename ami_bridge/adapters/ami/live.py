@@ -27,6 +27,8 @@ class LiveChannels:
 
     def __init__(self) -> None:
         self._live: dict[str, _Channel] = {}
+        self._names: dict[str, str] = {}  # of the live ones, so that the reader asks with one look
+        self.name_of = self._names.get
         self._dead: OrderedDict[str, _Channel] = OrderedDict()
         self._clock = 0
         self._complete = False
@@ -69,19 +71,22 @@ class LiveChannels:
         self._clock += 1
         if known is None:
             self._live[uniqueid] = _Channel(name, sure, self._clock)
+            self._names[uniqueid] = name
         elif sure or not known.sure:
             known.name, known.sure = name, sure
+            self._names[uniqueid] = name
 
     def rename(self, uniqueid: str, name: str) -> None:
         """The PBX renamed a channel (masquerade)."""
         if uniqueid in self._live:
-            self._live[uniqueid].name = name
+            self._live[uniqueid].name = self._names[uniqueid] = name
 
     def bury(self, uniqueid: str) -> None:
         """The channel hung up. It is remembered for a while: some events come after the Hangup."""
         channel = self._live.pop(uniqueid, None)
         if channel is None:
             return
+        del self._names[uniqueid]
         self._clock += 1
         channel.learned = self._clock
         self._dead[uniqueid] = channel

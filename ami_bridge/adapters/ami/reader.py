@@ -33,6 +33,8 @@ _MAX_EVENT_BYTES = 65_536
 _MAX_HELD_BYTES = 16_384
 _EXCERPT_BYTES = 2_000
 _REMEMBERED_IDS = 256
+_SHAPES_OF_A_KIND = 12  # UserEvent has the most: one for each fact of our dialplan
+_new_event = tuple.__new__  # RawEvent's own constructor costs twice as much, and every event is made here
 _ASKS_FOR_SNAPSHOT = frozenset(
     {"unknown_uniqueid", "identity_mismatch", "cut", "tampered", "tail", "oversize"}
 )
@@ -89,6 +91,7 @@ class AmiReader:
         self._on_quarantine = on_quarantine
         self._keep_raw = keep_raw
         self._warned = False
+        self._shapes: dict[bytes, list[layout.Shape]] = {}
         self.start()
 
     def start(self) -> None:
@@ -103,31 +106,64 @@ class AmiReader:
         self.live.distrust()
 
     def feed(self, chunk: bytes, received_at: datetime) -> list[RawEvent | Answer]:
-        """Take the next bytes, split anywhere; return what became complete, in order."""
-        self._buffer += chunk
+        """Take the next bytes, split anywhere; return what became complete, in order.
+
+        Nearly every event has a form that was judged before: it is matched against its :class:`~.layout.Shape`
+        as a whole and needs no loop over its lines. Whatever is new, damaged, forged or unknown takes the
+        long way through ``_take``, which decides.
+        """
         arrived: list[RawEvent | Answer] = []
-        while (piece := self._next_piece(received_at)) is not None:
-            self._take(piece, received_at, arrived)
+        shapes_of, name_of, keep_raw = self._shapes, self.live.name_of, self._keep_raw
+        for piece in self._pieces(chunk, received_at):
+            # The kind stands between "Event: " and the first line end; anything else finds no shape.
+            shapes = shapes_of.get(piece[7 : piece.find(b"\r", 7)])
+            if shapes is None or self._held:
+                self._take(piece, received_at, arrived)
+                continue
+            text = piece.decode("utf-8", "replace")
+            for shape in shapes:
+                found = shape.match(text)
+                if found is not None:
+                    break
+            else:
+                self._take(piece, received_at, arrived)
+                continue
+            headers = shape.constant.copy()
+            headers.update(zip(shape.varying, found.groups()))  # noqa: B905 - one group for each name
+            self._last_kind = kind = shape.kind
+            for uniqueid, channel in shape.identities:
+                if name_of(headers[uniqueid]) != headers[channel]:  # type: ignore[arg-type]
+                    # Not a live channel of this very name: there is something to learn, or to object to.
+                    self._admit(kind, headers, piece, received_at, arrived, repaired=False)
+                    break
+            else:
+                # What _accept does, without the call: this is where nearly every event goes through.
+                if kind == "Hangup":
+                    self.live.bury(str(headers["Uniqueid"]))
+                self.accepted += 1
+                raw = piece if keep_raw else None
+                arrived.append(_new_event(RawEvent, (kind, headers, received_at, False, raw)))
+        if len(self._buffer) > _MAX_EVENT_BYTES:
+            self._discard(received_at)
         return arrived
 
     # Framing ----------------------------------------------------------------------------
 
-    def _next_piece(self, at: datetime) -> bytes | None:
+    def _pieces(self, chunk: bytes, at: datetime) -> list[bytes]:
+        """What ``chunk`` completes: everything up to each blank line; the rest waits in the buffer."""
+        self._buffer += chunk
         if not self._banner_seen and not self._strip_banner():
-            return None
-        end = self._buffer.find(_END, max(0, self._scanned - 3))
-        if end < 0:
-            self._scanned = len(self._buffer)
-            if self._scanned > _MAX_EVENT_BYTES:
-                self._discard(at)
-            return None
-        piece = bytes(self._buffer[:end])
-        del self._buffer[: end + 4]
-        self._scanned = 0
-        if self._discarding:
-            self._discarding = False
-            return b""
-        return piece
+            return []
+        pieces: list[bytes] = []
+        # The search goes on where the last one ended, so that an endless event costs no more than its bytes.
+        if self._buffer.find(_END, max(0, self._scanned - 3)) >= 0:
+            pieces = bytes(self._buffer).split(_END)
+            self._buffer = bytearray(pieces.pop())
+            if self._discarding:
+                self._discarding = False
+                pieces[0] = b""
+        self._scanned = len(self._buffer)
+        return pieces
 
     def _strip_banner(self) -> bool:
         if b"\r\n" not in self._buffer and len(self._buffer) < 256:
@@ -219,7 +255,16 @@ class AmiReader:
         if pairs is None or not layout.is_clean(kind, pairs):
             self._hold_or_refuse(kind, piece, at)
             return
+        self._remember_shape(kind, pairs)
         self._admit(kind, layout.to_headers(pairs), piece, at, arrived, repaired=False)
+
+    def _remember_shape(self, kind: str, pairs: layout.Pairs) -> None:
+        """A clean event of a form that was not seen before: the next one of it takes the short way."""
+        shapes = self._shapes.setdefault(kind.encode(), [])
+        if len(shapes) < _SHAPES_OF_A_KIND:
+            shape = layout.shape_of(kind, pairs)
+            if shape is not None:
+                shapes.append(shape)
 
     def _hold_or_refuse(self, kind: str, piece: bytes, at: datetime) -> None:
         if layout.can_be_repaired(kind):
@@ -258,11 +303,23 @@ class AmiReader:
         if objection is not None:
             self._refuse(objection, piece, at)
             return
+        self._accept(kind, headers, piece, at, arrived, repaired=repaired)
+
+    def _accept(
+        self,
+        kind: str,
+        headers: Headers,
+        piece: bytes,
+        at: datetime,
+        arrived: list[RawEvent | Answer],
+        *,
+        repaired: bool,
+    ) -> None:
         if kind == "Hangup":
             self.live.bury(str(headers["Uniqueid"]))
         self.accepted += 1
         self.repaired += repaired
-        arrived.append(RawEvent(kind, headers, at, repaired, piece if self._keep_raw else None))
+        arrived.append(_new_event(RawEvent, (kind, headers, at, repaired, piece if self._keep_raw else None)))
 
     def _objection(self, kind: str, headers: Headers, *, sure: bool) -> str | None:
         """Why the channels of this event are not believed; learns the channels that it introduces."""

@@ -1,0 +1,1 @@
+"""Measuring: ratios of speeds in one run on one machine, so that they mean the same everywhere."""
