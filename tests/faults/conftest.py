@@ -78,10 +78,6 @@ async def plant(state_folder: Path) -> AsyncIterator[Plant]:
     config = write_configuration(state_folder, faulty_configuration(state_folder / "s"))
     async with Plant(config) as running:
         yield running
-        shutil.copytree(
-            state_folder,
-            "/tmp/f7keep" + __import__("os").environ.get("F7", ""),
-            ignore=lambda d, n: [x for x in n if x.endswith((".ctl", ".sock"))],
 
 
 @pytest_asyncio.fixture(loop_scope="session")
