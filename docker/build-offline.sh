@@ -51,10 +51,21 @@ lend() { # SUITE
 
     # The packages of the lock file, fetched with this machine's own pip settings for the Python of the image.
     printf '[global]\nno-index = true\nfind-links = /mnt/wheels\n' >"$lent/mnt/pip.conf"
-    if [ "$1" = bookworm ]; then
+    if [ "$1" = bookworm ]; then cp -r "$(wheels)" "$lent/mnt/wheels"; fi
+}
+
+# Prints the folder of the lock file's packages, which is filled once for each lock file.
+wheels() {
+    cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/fourthring
+    kept=$cache/wheels-$(sha256sum requirements.lock | cut -c1-16)
+    if [ ! -d "$kept" ]; then
         "$python" -m pip download -qq --no-deps --only-binary=:all: --python-version 3.11 --require-hashes \
-            --requirement requirements.lock --dest "$lent/mnt/wheels" >&2
+            --requirement requirements.lock --dest "$lent/wheels" >&2
+        rm -rf "$cache"/wheels-*
+        mkdir -p "$cache"
+        mv "$lent/wheels" "$kept"
     fi
+    echo "$kept"
 }
 
 for image in $images; do
@@ -66,9 +77,14 @@ for image in $images; do
     base_image "$suite"
     lend "$suite"
     echo "building fourthring/$image"
+    before=$(buildah images --quiet --no-trunc "localhost/fourthring/$image" 2>/dev/null || true)
     buildah build --isolation chroot --pull=never --layers --format docker --quiet --volume "$lent/mnt:/mnt:ro" \
         --build-arg APT_CONFIG=/mnt/apt.conf --build-arg PIP_CONFIG_FILE=/mnt/pip.conf \
         --ignorefile "docker/$image.Dockerfile.dockerignore" \
         --file "docker/$image.Dockerfile" --tag "localhost/fourthring/$image" . >/dev/null
+    # The image that lost its name would lie there for ever; layers that the new one shares stay.
+    if [ -n "$before" ] && [ "$before" != "$(buildah images --quiet --no-trunc "localhost/fourthring/$image")" ]; then
+        buildah rmi "$before" >/dev/null 2>&1 || true
+    fi
 done
 buildah images --format '{{.Name}}  {{.Size}}' | grep fourthring/
