@@ -75,6 +75,17 @@ async def test_a_call_that_ends_while_its_earlier_form_cannot_be_written(shelf: 
     assert writer.waiting == 0
 
 
+async def test_a_finished_record_outlives_a_write_that_fails(shelf: Shelf) -> None:
+    writer = RecordsWriter(shelf, lambda _call_id: None)  # type: ignore[arg-type]
+    shelf.faults = [StoreUnavailable("away"), None]
+    writer.finished("c1", version("c1", 2))
+    with pytest.raises(StoreUnavailable):
+        await writer.flush()
+    assert writer.waiting == 1
+    await writer.flush()
+    assert shelf.written == [[version("c1", 2)]]
+
+
 async def test_a_cancelled_write_is_made_up_for(shelf: Shelf) -> None:
     writer = RecordsWriter(shelf, lambda call_id: version(call_id, 1))  # type: ignore[arg-type]
     writer.changed("c1")

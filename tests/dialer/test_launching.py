@@ -133,6 +133,20 @@ async def test_who_has_waited_longest_for_a_callback_comes_first(reception: Any)
     assert reception.rung == ["101", "102", "101"]
 
 
+async def test_an_agent_of_two_departments_is_rung_once_in_a_round(reception: Any) -> None:
+    reception.free = {"sales": ("101", "102"), "support": ("102",)}
+    await reception.ask("001")
+    await reception.tick()
+    await reception.tell("ended", reception.channel_id(), "ANSWER")
+    await reception.ask("002", "sales")
+    await reception.ask("003", "support", due=1)
+    await reception.tick(1)
+    assert reception.rung == ["101", "102"], "102's turn for sales; nobody is left for support"
+    await reception.tell("ended", reception.channel_id(), "ANSWER")
+    await reception.tick(1)
+    assert reception.rung == ["101", "102", "102"]
+
+
 async def test_nothing_is_launched_without_a_link(reception: Any) -> None:
     await reception.ask()
     reception.link.lose()
