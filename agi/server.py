@@ -101,8 +101,7 @@ class AgiServer:
             PortTaken: the address is in use or not ours.
         """
         network = self._settings.network
-        family = socket.AF_INET6 if network.address.version == 6 else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((str(network.address), network.agi_port))

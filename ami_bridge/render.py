@@ -94,7 +94,7 @@ def render_to(settings: Settings, out: Path | None) -> Path:
 
 def cel_file(settings: Settings) -> Path:
     """The PBX's own channel event log (dialplans/cel_custom.conf.j2)."""
-    return PbxPaths.in_state(settings.state_folder).log / "cel-custom" / "fourthring.csv"
+    return PbxPaths.in_state(settings.state_folder).channel_event_log
 
 
 def spool_folder(settings: Settings) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -14,7 +15,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    IPvAnyAddress,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -107,9 +107,9 @@ class Node(_Section):
 
 
 class Network(_Section):
-    """Addresses and ports of this node. All services listen on ``address`` alone."""
+    """Addresses and ports of this node. All services listen on ``address`` alone (IPv4, as in Asterisk's files)."""
 
-    address: IPvAnyAddress
+    address: IPv4Address
     sip_port: Port = 5060
     rtp_ports: tuple[Port, Port] = (12000, 12999)
     ami_port: Port = 5038
@@ -196,7 +196,7 @@ class CallbackSettings(_Section):
 class Trunk(_Section):
     """A carrier that is known by its address."""
 
-    address: IPvAnyAddress
+    address: IPv4Address
     port: Port = 5060
     ringback: Literal["inband", "carrier"] = "inband"
 

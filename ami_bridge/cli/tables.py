@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-
 _WHOLE = frozenset({"id", "started", "asked for", "from", "number", "due", "extension"})
 _WIDE = 200
 

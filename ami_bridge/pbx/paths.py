@@ -97,6 +97,11 @@ class PbxPaths:
         """Notices, warnings and errors, as logger.conf has them written."""
         return self.log / "messages"
 
+    @property
+    def channel_event_log(self) -> Path:
+        """The PBX's own story of every channel (cel_custom.conf)."""
+        return self.log / "cel-custom" / "fourthring.csv"
+
     def directories(self) -> dict[str, Path]:
         """The key and value of each line of ``[directories]`` in asterisk.conf."""
         return {
@@ -119,5 +124,7 @@ class PbxPaths:
         inner = (*(self.spool / name for name in ("tmp", "monitor", "recording")), self.log / "cel-custom")
         for folder in (self.etc.parent, *own, *inner):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # An empty log says "nothing happened yet"; none at all would say that nobody can tell.
+        self.channel_event_log.touch(mode=0o600)
         # Whoever made it first may have left it open to all.
         self.etc.parent.chmod(0o700)
