@@ -13,13 +13,14 @@ import typer
 
 from ami_bridge import __version__
 from ami_bridge.adapters.store import SqlStore, Store
-from ami_bridge.cli import pbx
+from ami_bridge.cli import bench, pbx
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
 from ami_bridge.cli.tables import print_json_lines, print_table
 from ami_bridge.logs import set_up_logging
 from ami_bridge.settings import Settings, default_config_path, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
 app.add_typer(pbx.app, name="pbx", help="The private Asterisk: build, start, stop, status.")
 
 T = TypeVar("T")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ class CallBook:
         self.calls: dict[str, Call] = {}
         self.by_linkedid: dict[str, Call] = {}
         self.bridges: dict[str, Bridge] = {}
-        self.late: dict[str, None] = {}  # insertion order is age
+        # Insertion order is age. Not a dict: taking its first key costs more the more were taken before.
+        self.late: OrderedDict[str, None] = OrderedDict()
         self.counters: dict[str, int] = {}
         self.facts: list[Fact] = []
         self.seq = 0
@@ -169,7 +171,7 @@ class CallBook:
     def _remember_late(self, uniqueid: str) -> None:
         self.late[uniqueid] = None
         if len(self.late) > REMEMBERED_CHANNELS:
-            del self.late[next(iter(self.late))]
+            self.late.popitem(last=False)
 
     # Calls ----------------------------------------------------------------------------
 

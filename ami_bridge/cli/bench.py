@@ -1,0 +1,47 @@
+"""``fourthring bench``: ratios of speeds in one run, never speeds alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ami_bridge.cli.options import AsJson
+from ami_bridge.cli.tables import print_table
+from ami_bridge.errors import FourthRingError
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure on this machine; ratios above 1 mean that we are faster."""
+
+
+@app.command()
+def tracker(
+    finished: Annotated[
+        int, typer.Option("--calls", min=100, help="Finished calls after which growth is looked at.")
+    ] = 5_000,
+    peer: Annotated[
+        Path | None, typer.Option("--peer", help="Folder of a cacofonisk checkout to compare with.")
+    ] = None,
+    logs: Annotated[
+        Path | None, typer.Option("--logs", help="Folder of recorded event lists for that comparison.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Raw AMI bytes to facts, beside panoramisk and plain dicts; memory and cost with many calls alive."""
+    from ami_bridge.bench.tracker import measure
+
+    for folder, option in ((peer, "--peer"), (logs, "--logs")):
+        if folder is not None and not folder.is_dir():
+            raise FourthRingError(f"{option} {folder} is no folder; give an existing one.")
+    figures = measure(finished_calls=finished, peer=peer, logs=logs)
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    shown = ((key, f"{value:.3g}" if isinstance(value, float) else value) for key, value in figures.items())
+    print_table("Tracker", ("figure", "value"), shown)
