@@ -28,6 +28,7 @@ from tests.pbx.calls import callback_of, now, record_of, spoken
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
 MOST_SECONDS = 3.0
+COSTLY = ("noise", "flood")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -56,17 +57,20 @@ async def reach_queue_and_recording(
 
 
 async def test_garbage(phones: Plant, store: SqlStore, expected: ExpectedPrompts, impostor: Impostor) -> None:
-    """Every way of answering wrongly at the same time; the flood by itself, since it takes a whole core."""
+    """Every way of answering wrongly at the same time, but for those that take a whole core: one by one.
+
+    The flood never pauses, and Asterisk logs a backtrace for each line of noise that is not UTF-8; what is
+    measured here is how long one such caller waits, not how many of them this machine carries.
+    """
     since = now()
     await phones.agent("102")
+    index_of = {fault: index for index, fault in enumerate(AGI_FAULTS)}
+    quiet = [fault for fault in AGI_FAULTS if fault not in COSTLY]
     await asyncio.gather(
-        *(
-            reach_queue_and_recording(phones, expected, fault, index=index)
-            for index, fault in enumerate(AGI_FAULTS[:-1])
-        )
+        *(reach_queue_and_recording(phones, expected, fault, index=index_of[fault]) for fault in quiet)
     )
-    last = len(AGI_FAULTS) - 1
-    await reach_queue_and_recording(phones, expected, AGI_FAULTS[last], index=last)
+    for fault in COSTLY:
+        await reach_queue_and_recording(phones, expected, fault, index=index_of[fault])
     assert set(impostor.asked) == set(AGI_FAULTS)
     for index in range(len(AGI_FAULTS)):
         record = await record_of(store, f"791655503{index:02d}", since)
