@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ami_bridge.core.event_types import ChannelShown
 from ami_bridge.core.events import parse
-from ami_bridge.core.facts import CallEnded
+from ami_bridge.core.facts import CallEnded, Fact
 from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ringing import RingRuleOf, no_ring_rule
 from ami_bridge.core.tracker import CallTracker
@@ -50,13 +51,39 @@ def replay_file(
 
 def _replay(events: Iterable[Timed], node: str, ring_rule_of: RingRuleOf) -> Iterator[CallRecord]:
     tracker = CallTracker(node, ring_rule_of=ring_rule_of)
-    for headers, received_at in events:
-        event = parse(headers, received_at)
-        if event is not None:
-            for fact in tracker.apply(event):
-                if isinstance(fact, CallEnded):
-                    yield fact.record
+    for fact in _facts(tracker, events):
+        if isinstance(fact, CallEnded):
+            yield fact.record
     yield from tracker.calls()
+
+
+class _Marker(dict[str, Any]):
+    """In the place of headers: what the journal says of the link itself."""
+
+
+def _facts(tracker: CallTracker, events: Iterable[Timed]) -> Iterator[Fact]:
+    """The facts again. A journal tells of lost links too, and of the channels that were found after them."""
+    snapshot: list[ChannelShown] | None = None  # being told
+    snapshot_at: datetime | None = None
+    for headers, received_at in events:
+        marker = headers["name"] if isinstance(headers, _Marker) else ""
+        event = None if marker else parse(headers, received_at)
+        if snapshot is not None and isinstance(event, ChannelShown):
+            snapshot.append(event)
+            snapshot_at = received_at
+            continue
+        if snapshot is not None and (marker or event is not None):
+            yield from tracker.snapshot(snapshot, snapshot_at)
+            snapshot = None
+        if marker in {"LinkLost", "EventGap"}:
+            tracker.link_lost(received_at)
+        if marker in {"LinkReady", "EventGap", "SnapshotWanted"}:
+            # The bridge asks for the channels at once; what comes next in the journal is the answer.
+            snapshot, snapshot_at = [], received_at
+        if event is not None:
+            yield from tracker.apply(event)
+    if snapshot:
+        yield from tracker.snapshot(snapshot, snapshot_at)
 
 
 def _with_a_first_event(path: Path, events: Iterator[Timed]) -> Iterator[Timed]:
@@ -138,9 +165,12 @@ def _timed(entry: Mapping[str, Any]) -> Timed:
         return entry, None
     if isinstance(headers, list):
         headers = _of_pairs(headers)
+    at = _instant(entry.get("received_at", entry.get("at")))
+    if entry.get("kind") == "marker":
+        return _Marker(name=str(entry.get("name", ""))), at
     if not isinstance(headers, dict) or entry.get("kind", "event") != "event":
         return {}, None
-    return headers, _instant(entry.get("received_at", entry.get("at")))
+    return headers, at
 
 
 def _of_pairs(pairs: list[Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import typer
 
 from ami_bridge import __version__
 from ami_bridge.adapters.store import SqlStore, Store
-from ami_bridge.cli import bench, pbx
+from ami_bridge.cli import bench, pbx, recording
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
 from ami_bridge.cli.tables import print_json_lines, print_table
 from ami_bridge.logs import set_up_logging
@@ -152,16 +152,24 @@ def calls(
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")] = 100,
+    gaps: Annotated[
+        bool, typer.Option("--gaps", help="Only calls touched by a lost link: when, and what is not known.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List calls, newest first: on which ring they were answered, by whom, who hung up first."""
 
     async def ask(store: Store) -> list[Any]:
         return await store.calls(
-            since=parse_instant(since, "--since"), until=parse_instant(until, "--until"), limit=limit
+            since=parse_instant(since, "--since"),
+            until=parse_instant(until, "--until"),
+            limit=recording.MOST_CALLS if gaps else limit,
         )
 
     found = _with_store(config, ask)
+    if gaps:
+        _print_gaps([call.record for call in found if call.record.get("gaps")][:limit], as_json)
+        return
     if as_json:
         print_json_lines(call.record for call in found)
         return
@@ -195,6 +203,15 @@ def calls(
             for call in found
         ),
     )
+
+
+def _print_gaps(records: list[Any], as_json: bool) -> None:
+    rows = list(recording.gap_rows(records))
+    if as_json:
+        print_json_lines(rows)
+        return
+    columns = ("id", "started", "from", "disposition", "lost", "found", "seconds", "not known")
+    print_table("Calls touched by a lost link", columns, (list(row.values()) for row in rows))
 
 
 @app.command()
@@ -279,6 +296,27 @@ def replay(
     from ami_bridge.replay import replay_file
 
     print_json_lines(record.as_json() for record in replay_file(file))
+
+
+@app.command()
+def record(
+    file: Annotated[Path, typer.Argument(help="JSON lines file to write.")],
+    config: Config = None,
+    since: Since = None,
+    until: Until = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+) -> None:
+    """Copy a stretch of the journal into a file that ``replay`` understands."""
+    settings = load_settings(config)
+    count = recording.record_stretch(
+        settings.state_folder / "journal",
+        settings.node.name,
+        parse_instant(since, "--since"),
+        parse_instant(until, "--until"),
+        file,
+        replace=force,
+    )
+    typer.echo(f"{file}: {count} entries")
 
 
 @app.command()

@@ -105,6 +105,8 @@ class CallBook:
         if call is None:
             call = self._open_call(uniqueid, linkedid, at)
             call.complete = whole
+        if linkedid == call.linkedids[0]:
+            linkedid = call.linkedids[0]  # one text for all of the call, not one for each event's copy
         channel = Channel(uniqueid, name, linkedid, state, call)
         self.channels[uniqueid] = channel
         call.channels.append(channel)

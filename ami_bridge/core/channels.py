@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum
+from sys import intern
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Channel:
     def rename(self, name: str) -> None:
         self.name = name
         self.party = is_party(name)
-        self.endpoint = endpoint_of(name)
+        self.endpoint = intern(endpoint_of(name))
         self.half = 0 if self.party else 1 if name.endswith(";1") else 2 if name.endswith(";2") else 0
 
 

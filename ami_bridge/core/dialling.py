@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from sys import intern
 
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.calls import LEG_TRANSITIONS, Call, LegInput, outcome_of_dialstatus
@@ -40,7 +41,8 @@ def on_created(book: CallBook, event: ChannelCreated) -> None:
             return None
     elif channel.context or channel.gone:
         return book.count("doubled")
-    channel.context, channel.exten = event.context, event.exten
+    # Ten thousand calls share a few contexts; each event brings a copy of its own.
+    channel.context, channel.exten = intern(event.context), intern(event.exten)
     channel.number = channel.number or event.number
     channel.shown_name = event.name
     call = channel.call
@@ -97,8 +99,9 @@ def on_dial_began(book: CallBook, event: DialBegan) -> None:
         dialler = book.seen(event.uniqueid, event.channel, event.linkedid, at)
         if dialler is None:
             return
-        dialler.context, dialler.exten = event.context, event.exten
-        dialler.number = event.number or dialler.number
+        dialler.context, dialler.exten = intern(event.context), intern(event.exten)
+        if event.number and event.number != dialler.number:
+            dialler.number = event.number
     dest = book.seen(event.leg_uniqueid, event.leg_channel, event.leg_linkedid, at)
     if dest is None or dest is dialler:
         return
@@ -116,8 +119,8 @@ def on_dial_began(book: CallBook, event: DialBegan) -> None:
     leg.dialler = dialler
     leg.status = ""
     leg.ended_at = None
-    leg.number = event.leg_number or leg.number
-    leg.dial_string = event.dial_string
+    leg.number = intern(event.leg_number) or leg.number
+    leg.dial_string = intern(event.dial_string)
     _dialled(book, dest.call, leg, at)
     return None
 

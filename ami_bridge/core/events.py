@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from operator import itemgetter
+from sys import intern
 
 from ami_bridge.core.event_types import (
     AttendedTransferred,
@@ -518,7 +519,8 @@ def _read_user_event(h: Headers, at: datetime | None) -> Event | None:
     uniqueid, fact = _id(h, "Uniqueid"), _text(h, "Fact")
     if not (uniqueid and fact):
         return None
-    fields = {name: _text(h, name) for name in h if name not in _OF_THE_CHANNEL}
+    # Our dialplan says the same few words for every call: they are kept once.
+    fields = {intern(name): intern(_text(h, name)) for name in h if name not in _OF_THE_CHANNEL}
     return DialplanFact(at, uniqueid, _text(h, "Channel"), _id(h, "Linkedid"), fact, fields)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from sys import intern
 
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.calls import Call, Stay, seconds_between
@@ -218,11 +219,11 @@ def _left_because(call: Call, reason: str) -> None:
 
 def _greeting(book: CallBook, call: Call, event: DialplanFact) -> None:
     fields = event.fields
-    kind, department, agent = fields.get("Kind", ""), fields.get("Department", ""), fields.get("Agent", "")
+    kind, department, agent = (intern(fields.get(name, "")) for name in ("Kind", "Department", "Agent"))
     if fields.get("Phase") == "started":
         call.greetings = (*call.greetings, Greeting(kind, department, agent, event.at, None, ""))
         return
-    status = fields.get("Status", "")
+    status = intern(fields.get("Status", ""))
     started_at = None
     last = call.greetings[-1] if call.greetings else None
     if last is not None and last.ended_at is None and not last.status and last.kind == kind:
