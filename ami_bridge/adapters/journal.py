@@ -96,7 +96,7 @@ def to_line(seq: int, item: Journalled) -> str:
             "kind": "event",
             "name": item.name,
         }
-        line["headers"] = item.headers
+        line["headers"] = item.headers.copy()
         if item.repaired:
             line["repaired"] = True
     elif isinstance(item, Command):

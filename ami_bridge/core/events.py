@@ -39,6 +39,7 @@ from ami_bridge.core.event_types import (
     QueueCallerLeft,
     SoftHangupRequested,
 )
+from ami_bridge.core.matched import MatchedHeaders
 
 __all__ = [
     "READ_EVENTS",
@@ -86,18 +87,22 @@ def parse(headers: Headers, received_at: datetime | None = None, node: str = "")
         received_at: used where Asterisk sent no ``Timestamp`` (``timestampevents=no``).
         node: when given, events of another ``SystemName`` are not ours and give None.
     """
-    event = headers.get("Event")
+    fixed: Headers
+    if type(headers) is MatchedHeaders:
+        fixed, stamp = headers.form.constant, headers.found[headers.form.stamp_place]
+    else:
+        fixed, stamp = headers, headers.get("Timestamp")
+    event = fixed.get("Event")
     reader = _READERS.get(event) if type(event) is str else None
     if reader is None:
         return None
-    if node and headers.get("SystemName", node) != node:
+    if node and fixed.get("SystemName", node) != node:
         return None
-    stamp = headers.get("Timestamp")
     if stamp is None:
         return reader(headers, received_at)
     at: datetime | None
     try:
-        at = datetime.fromtimestamp(float(stamp), UTC)  # type: ignore[arg-type]
+        at = datetime.fromtimestamp(float(stamp), UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         at = _instant_of_odd(stamp, received_at)
     return reader(headers, at)
@@ -156,22 +161,25 @@ _IDS = frozenset({"Uniqueid", "Linkedid", "DestUniqueid", "DestLinkedid", "Bridg
 class _Reading:
     """Takes several headers out of an event at once, as plain text of a sane length."""
 
-    __slots__ = ("_get", "_names")
+    __slots__ = ("_get", "names")
 
     def __init__(self, *names: str) -> None:
-        self._names = names
+        self.names = names
         self._get: Callable[[Headers], tuple[str | list[str], ...]] = itemgetter(*names)
 
     def of(self, headers: Headers) -> tuple[str, ...]:
         """The values in order; what is missing, and an identifier that is too long, is empty."""
         try:
-            values = self._get(headers)
+            if type(headers) is MatchedHeaders:
+                values = headers.found.group(*headers.form.places[self])
+            else:
+                values = self._get(headers)
             # Both raise TypeError when a value is no text. The first says at once that all are short.
-            if len("".join(values)) <= LONGEST_UNIQUEID or max(map(len, values)) <= LONGEST_UNIQUEID:  # type: ignore[arg-type]
-                return values  # type: ignore[return-value]
+            if len("".join(values)) <= LONGEST_UNIQUEID or max(map(len, values)) <= LONGEST_UNIQUEID:
+                return values
         except (KeyError, TypeError):
             pass
-        return tuple(_id(headers, name) if name in _IDS else _text(headers, name) for name in self._names)
+        return tuple(_id(headers, name) if name in _IDS else _text(headers, name) for name in self.names)
 
 
 _CHANNEL_STATES = {str(number): number for number in range(11)}
@@ -322,15 +330,16 @@ def _read_dial_end(h: Headers, at: datetime | None) -> Event | None:
 _WAITING_CREATORS = frozenset({"Parking", "BridgeWait"})
 
 
-_BRIDGE_ENTER = _Reading("Uniqueid", "BridgeUniqueid", "Channel", "Linkedid")
+_BRIDGE_ENTER = _Reading(
+    "Uniqueid", "BridgeUniqueid", "Channel", "Linkedid", "BridgeCreator", "BridgeTechnology"
+)
 
 
 def _read_bridge_enter(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, bridge, channel, linkedid = _BRIDGE_ENTER.of(h)
+    uniqueid, bridge, channel, linkedid, creator, technology = _BRIDGE_ENTER.of(h)
     if not (uniqueid and bridge):
         return None
-    creator = _text(h, "BridgeCreator")
-    waiting = h.get("BridgeTechnology") == "holding_bridge" or creator in _WAITING_CREATORS
+    waiting = technology == "holding_bridge" or creator in _WAITING_CREATORS
     conference = _text(h, "BridgeName") or bridge if creator == "ConfBridge" else ""
     return BridgeEntered(
         at, uniqueid, channel, linkedid, bridge, not waiting, conference, _id(h, "SwapUniqueid")
@@ -416,9 +425,12 @@ def _read_pickup(h: Headers, at: datetime | None) -> Event | None:
     )
 
 
+_HANGUP_REQUEST = _Reading("Uniqueid", "Cause")
+
+
 def _read_hangup_request(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid = _id(h, "Uniqueid")
-    return HangupRequested(at, uniqueid, _whole(h, "Cause")) if uniqueid else None
+    uniqueid, cause = _HANGUP_REQUEST.of(h)
+    return HangupRequested(at, uniqueid, _cause(cause)) if uniqueid else None
 
 
 def _read_soft_hangup_request(h: Headers, at: datetime | None) -> Event | None:
@@ -513,15 +525,18 @@ _OF_THE_CHANNEL = frozenset(
 )
 
 
+_USER_EVENT = _Reading("Uniqueid", "Channel", "Linkedid", "Fact")
+
+
 def _read_user_event(h: Headers, at: datetime | None) -> Event | None:
     if h.get("UserEvent") != "FourthRing":
         return None
-    uniqueid, fact = _id(h, "Uniqueid"), _text(h, "Fact")
+    uniqueid, channel, linkedid, fact = _USER_EVENT.of(h)
     if not (uniqueid and fact):
         return None
     # Our dialplan says the same few words for every call: they are kept once.
     fields = {intern(name): intern(_text(h, name)) for name in h if name not in _OF_THE_CHANNEL}
-    return DialplanFact(at, uniqueid, _text(h, "Channel"), _id(h, "Linkedid"), fact, fields)
+    return DialplanFact(at, uniqueid, channel, linkedid, fact, fields)
 
 
 def _read_channel_line(h: Headers, at: datetime | None) -> Event | None:

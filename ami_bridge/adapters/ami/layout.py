@@ -31,6 +31,7 @@ import re
 from functools import cache
 
 from ami_bridge.adapters.ami.raw_event import Headers
+from ami_bridge.core.matched import Form
 
 Pairs = list[tuple[str, str]]
 
@@ -129,9 +130,9 @@ def split_lines(text: str) -> Pairs | None:
     return pairs
 
 
-def to_headers(pairs: Pairs) -> Headers:
+def to_headers(pairs: Pairs) -> dict[str, str | list[str]]:
     """Headers as a dict; a repeated header becomes a list of its values in order."""
-    headers: Headers = {}
+    headers: dict[str, str | list[str]] = {}
     for name, value in pairs:
         known = headers.get(name)
         if known is None:
@@ -176,19 +177,20 @@ class Shape:
     match is judged there. A dot stands for everything but LF, so no value can hold a line end.
     """
 
-    __slots__ = ("constant", "identities", "kind", "match", "varying")
+    __slots__ = ("form", "identities", "kind", "match", "uniqueid_place")
 
     def __init__(self, kind: str, pairs: Pairs) -> None:
         self.kind = kind
         self.match = re.compile(r"\r\n".join(_form_of(name, value) for name, value in pairs)).fullmatch
-        # An event's headers are a copy of ``constant`` with the values of ``varying`` filled in, one for each
-        # group: that costs less than a dict that grows.
-        self.constant: Headers = {name: value if name in _FIXED else "" for name, value in pairs}
-        self.varying = tuple(name for name, _ in pairs if name not in _FIXED)
+        self.form = Form(
+            tuple(name for name, _ in pairs), {name: value for name, value in pairs if name in _FIXED}
+        )
+        place_of = self.form.place_of
+        self.uniqueid_place = place_of.get("Uniqueid", 0)
         self.identities = tuple(
-            (name, name[:-8] + "Channel")
-            for name in self.varying
-            if _names_a_channel(name) and name[:-8] + "Channel" in self.constant
+            (place, place_of[name[:-8] + "Channel"])
+            for name, place in place_of.items()
+            if _names_a_channel(name) and name[:-8] + "Channel" in place_of
         )
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-Headers = dict[str, str | list[str]]
+from ami_bridge.core.matched import MatchedHeaders
+
+Headers = dict[str, str | list[str]] | MatchedHeaders
 
 
 def utc_now() -> datetime:

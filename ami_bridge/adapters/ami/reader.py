@@ -12,6 +12,7 @@ from datetime import datetime
 from ami_bridge.adapters.ami import layout
 from ami_bridge.adapters.ami.live import LiveChannels
 from ami_bridge.adapters.ami.raw_event import Headers, Quarantined, RawEvent
+from ami_bridge.core.matched import MatchedHeaders
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ _MAX_HELD_BYTES = 16_384
 _EXCERPT_BYTES = 2_000
 _REMEMBERED_IDS = 256
 _SHAPES_OF_A_KIND = 12  # UserEvent has the most: one for each fact of our dialplan
+_KINDS = 500  # Asterisk has about 180 kinds of events
+_UNREAD: tuple[layout.Shape, ...] = ()  # in the place of the shapes of a kind that nobody reads
 _new_event = tuple.__new__  # RawEvent's own constructor costs twice as much, and every event is made here
 _ASKS_FOR_SNAPSHOT = frozenset(
     {"unknown_uniqueid", "identity_mismatch", "cut", "tampered", "tail", "oversize"}
@@ -91,7 +94,7 @@ class AmiReader:
         self._on_quarantine = on_quarantine
         self._keep_raw = keep_raw
         self._warned = False
-        self._shapes: dict[bytes, list[layout.Shape]] = {}
+        self._shapes: dict[bytes, tuple[layout.Shape, ...]] = {}
         self.start()
 
     def start(self) -> None:
@@ -117,8 +120,8 @@ class AmiReader:
         for piece in self._pieces(chunk, received_at):
             # The kind stands between "Event: " and the first line end; anything else finds no shape.
             shapes = shapes_of.get(piece[7 : piece.find(b"\r", 7)])
-            if shapes is None or self._held:
-                self._take(piece, received_at, arrived)
+            if not shapes or self._held:
+                self._without_shape(shapes, piece, received_at, arrived)
                 continue
             text = piece.decode("utf-8", "replace")
             for shape in shapes:
@@ -128,18 +131,17 @@ class AmiReader:
             else:
                 self._take(piece, received_at, arrived)
                 continue
-            headers = shape.constant.copy()
-            headers.update(zip(shape.varying, found.groups()))  # noqa: B905 - one group for each name
+            headers = MatchedHeaders(shape.form, found)
             self._last_kind = kind = shape.kind
             for uniqueid, channel in shape.identities:
-                if name_of(headers[uniqueid]) != headers[channel]:  # type: ignore[arg-type]
+                if name_of(found[uniqueid]) != found[channel]:
                     # Not a live channel of this very name: there is something to learn, or to object to.
                     self._admit(kind, headers, piece, received_at, arrived, repaired=False)
                     break
             else:
                 # What _accept does, without the call: this is where nearly every event goes through.
                 if kind == "Hangup":
-                    self.live.bury(str(headers["Uniqueid"]))
+                    self.live.bury(found[shape.uniqueid_place])
                 self.accepted += 1
                 raw = piece if keep_raw else None
                 arrived.append(_new_event(RawEvent, (kind, headers, received_at, False, raw)))
@@ -181,6 +183,20 @@ class AmiReader:
         self._discarding = True
         del self._buffer[:-3]
         self._scanned = 0
+
+    def _without_shape(
+        self,
+        shapes: tuple[layout.Shape, ...] | None,
+        piece: bytes,
+        at: datetime,
+        arrived: list[RawEvent | Answer],
+    ) -> None:
+        """Pass over a kind that nobody reads when its opening is genuine; the rest goes the long way."""
+        if shapes is None or self._held or self._opening.match(piece) is None:
+            self._take(piece, at, arrived)
+        else:
+            self.skipped += 1
+            self._last_kind = "unread"
 
     # Judging ----------------------------------------------------------------------------
 
@@ -250,6 +266,8 @@ class AmiReader:
         self._last_kind = kind
         if kind in _NEVER_READ or (self._wanted is not None and kind not in self._wanted):
             self.skipped += 1
+            if len(self._shapes) < _KINDS:
+                self._shapes[kind.encode()] = _UNREAD
             return
         pairs = layout.split_lines(piece.decode("utf-8", "replace"))
         if pairs is None or not layout.is_clean(kind, pairs):
@@ -260,11 +278,11 @@ class AmiReader:
 
     def _remember_shape(self, kind: str, pairs: layout.Pairs) -> None:
         """A clean event of a form that was not seen before: the next one of it takes the short way."""
-        shapes = self._shapes.setdefault(kind.encode(), [])
-        if len(shapes) < _SHAPES_OF_A_KIND:
+        shapes = self._shapes.get(kind.encode(), ())
+        if len(shapes) < _SHAPES_OF_A_KIND and len(self._shapes) < _KINDS:
             shape = layout.shape_of(kind, pairs)
             if shape is not None:
-                shapes.append(shape)
+                self._shapes[kind.encode()] = (*shapes, shape)
 
     def _hold_or_refuse(self, kind: str, piece: bytes, at: datetime) -> None:
         if layout.can_be_repaired(kind):
