@@ -20,8 +20,8 @@ from ami_bridge.logs import set_up_logging
 from ami_bridge.settings import Settings, default_config_path, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
 app.add_typer(pbx.app, name="pbx", help="The private Asterisk: build, start, stop, status.")
+app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
 
 T = TypeVar("T")
 

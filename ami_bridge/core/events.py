@@ -161,10 +161,12 @@ _IDS = frozenset({"Uniqueid", "Linkedid", "DestUniqueid", "DestLinkedid", "Bridg
 class _Reading:
     """Takes several headers out of an event at once, as plain text of a sane length."""
 
-    __slots__ = ("_get", "names")
+    __slots__ = ("_get", "_ids", "names")
 
     def __init__(self, *names: str) -> None:
+        """Identifiers stand first in ``names``."""
         self.names = names
+        self._ids = sum(name in _IDS for name in names)
         self._get: Callable[[Headers], tuple[str | list[str], ...]] = itemgetter(*names)
 
     def of(self, headers: Headers) -> tuple[str, ...]:
@@ -174,8 +176,11 @@ class _Reading:
                 values = headers.found.group(*headers.form.places[self])
             else:
                 values = self._get(headers)
-            # Both raise TypeError when a value is no text. The first says at once that all are short.
-            if len("".join(values)) <= LONGEST_UNIQUEID or max(map(len, values)) <= LONGEST_UNIQUEID:
+            # TypeError when a value is no text. What is short together is short each for itself.
+            together = len("".join(values))
+            if together <= LONGEST_UNIQUEID:
+                return values
+            if together <= LONGEST_TEXT and len("".join(values[: self._ids])) <= LONGEST_UNIQUEID:
                 return values
         except (KeyError, TypeError):
             pass
@@ -205,8 +210,8 @@ def _whole(headers: Headers, name: str, otherwise: int = 0) -> int:
 
 _NEWCHANNEL = _Reading(
     "Uniqueid",
-    "Channel",
     "Linkedid",
+    "Channel",
     "ChannelState",
     "CallerIDNum",
     "CallerIDName",
@@ -216,7 +221,7 @@ _NEWCHANNEL = _Reading(
 
 
 def _read_newchannel(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, channel, linkedid, state, number, name, context, exten = _NEWCHANNEL.of(h)
+    uniqueid, linkedid, channel, state, number, name, context, exten = _NEWCHANNEL.of(h)
     if not uniqueid:
         return None
     return ChannelCreated(
@@ -224,11 +229,11 @@ def _read_newchannel(h: Headers, at: datetime | None) -> Event | None:
     )
 
 
-_NEWSTATE = _Reading("Uniqueid", "Channel", "Linkedid", "ChannelState")
+_NEWSTATE = _Reading("Uniqueid", "Linkedid", "Channel", "ChannelState")
 
 
 def _read_newstate(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, channel, linkedid, state = _NEWSTATE.of(h)
+    uniqueid, linkedid, channel, state = _NEWSTATE.of(h)
     return ChannelStateChanged(at, uniqueid, channel, linkedid, _state(state)) if uniqueid else None
 
 
@@ -239,15 +244,15 @@ def _read_rename(h: Headers, at: datetime | None) -> Event | None:
 
 _DIAL_BEGIN = _Reading(
     "Uniqueid",
-    "Channel",
     "Linkedid",
+    "DestUniqueid",
+    "DestLinkedid",
+    "Channel",
     "CallerIDNum",
     "CallerIDName",
     "Context",
     "Exten",
-    "DestUniqueid",
     "DestChannel",
-    "DestLinkedid",
     "DestCallerIDNum",
     "DialString",
 )
@@ -256,15 +261,15 @@ _DIAL_BEGIN = _Reading(
 def _read_dial_begin(h: Headers, at: datetime | None) -> Event | None:
     (
         uniqueid,
-        channel,
         linkedid,
+        leg_uniqueid,
+        leg_linkedid,
+        channel,
         number,
         name,
         context,
         exten,
-        leg_uniqueid,
         leg_channel,
-        leg_linkedid,
         leg_number,
         dial_string,
     ) = _DIAL_BEGIN.of(h)
@@ -297,18 +302,18 @@ def _read_dial_state(h: Headers, at: datetime | None) -> Event | None:
 
 _DIAL_END = _Reading(
     "Uniqueid",
-    "Channel",
     "Linkedid",
     "DestUniqueid",
-    "DestChannel",
     "DestLinkedid",
+    "Channel",
+    "DestChannel",
     "DestCallerIDNum",
     "DialStatus",
 )
 
 
 def _read_dial_end(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, channel, linkedid, leg, leg_channel, leg_linkedid, leg_number, status = _DIAL_END.of(h)
+    uniqueid, linkedid, leg, leg_linkedid, channel, leg_channel, leg_number, status = _DIAL_END.of(h)
     if not leg:
         return None
     forward = _text(h, "Forward")
@@ -331,12 +336,12 @@ _WAITING_CREATORS = frozenset({"Parking", "BridgeWait"})
 
 
 _BRIDGE_ENTER = _Reading(
-    "Uniqueid", "BridgeUniqueid", "Channel", "Linkedid", "BridgeCreator", "BridgeTechnology"
+    "Uniqueid", "BridgeUniqueid", "Linkedid", "Channel", "BridgeCreator", "BridgeTechnology"
 )
 
 
 def _read_bridge_enter(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, bridge, channel, linkedid, creator, technology = _BRIDGE_ENTER.of(h)
+    uniqueid, bridge, linkedid, channel, creator, technology = _BRIDGE_ENTER.of(h)
     if not (uniqueid and bridge):
         return None
     waiting = technology == "holding_bridge" or creator in _WAITING_CREATORS
@@ -525,13 +530,13 @@ _OF_THE_CHANNEL = frozenset(
 )
 
 
-_USER_EVENT = _Reading("Uniqueid", "Channel", "Linkedid", "Fact")
+_USER_EVENT = _Reading("Uniqueid", "Linkedid", "Channel", "Fact")
 
 
 def _read_user_event(h: Headers, at: datetime | None) -> Event | None:
     if h.get("UserEvent") != "FourthRing":
         return None
-    uniqueid, channel, linkedid, fact = _USER_EVENT.of(h)
+    uniqueid, linkedid, channel, fact = _USER_EVENT.of(h)
     if not (uniqueid and fact):
         return None
     # Our dialplan says the same few words for every call: they are kept once.
