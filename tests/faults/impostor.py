@@ -57,9 +57,13 @@ class Impostor:
             writer.close()
 
     async def _noise(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Random bytes, with and without line ends, then nothing more."""
+        """Random bytes, with and without line ends, then nothing more.
+
+        The last line is ended and holds no NUL: Asterisk 22 spins in run_agi() on a line that never ends (a NUL
+        hides its end), looks at no time-out meanwhile, and nothing can reach the caller (docs/dialplan.md).
+        """
         for _turn in range(8):
-            writer.write(os.urandom(700) + b"\n")
+            writer.write(os.urandom(700).replace(b"\0", b"\1") + b"\n")
             await writer.drain()
             await asyncio.sleep(0.05)
         await asyncio.sleep(60)
