@@ -14,6 +14,8 @@ from ami_bridge.demo.softphone import Softphone
 LISTEN_EVERY_SECONDS = 0.25
 # A prompt is looked for in this much of the call's end, so that listening to a long call stays cheap.
 _MEMORY_SECONDS = 20.0
+# How soon after the end of a prompt somebody acts on it: quicker than any person, slower than the PBX's join.
+_REACTION_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,9 @@ class Ear:
             heard = self._phone.heard_call()
             found = await asyncio.to_thread(self._find, heard, wanted, since)
             if found is not None and found.match.whole:
+                # A person speaks when the words have ended, their last silent samples too; the two sides are not
+                # joined before.
+                await asyncio.sleep(max(0.0, found.ends + _REACTION_SECONDS - time.monotonic()))
                 return found
             best = found.match if found is not None else best
             if time.monotonic() > deadline:
