@@ -30,7 +30,8 @@ from ami_bridge.adapters.journal import Command as SentCommand
 from ami_bridge.adapters.journal import JournalPort
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
-from ami_bridge.core.events import ChannelShown, parse
+from ami_bridge.core.event_types import ChannelShown
+from ami_bridge.core.events import parse
 from ami_bridge.core.facts import CallEnded, CallStarted, Fact
 from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ami_bridge.adapters.journal import JournalEntry
-from ami_bridge.core.events import ChannelShown, parse
+from ami_bridge.core.event_types import ChannelShown
+from ami_bridge.core.events import parse
 from ami_bridge.core.facts import CallEnded
 from ami_bridge.core.records import CallRecord
 from ami_bridge.core.tracker import CallTracker

@@ -38,7 +38,8 @@ from ami_bridge.core.callbacks import (
     RetryPolicy,
     agents_to_spare,
 )
-from ami_bridge.core.events import DialplanFact, HungUp, parse
+from ami_bridge.core.event_types import DialplanFact, HungUp
+from ami_bridge.core.events import parse
 from ami_bridge.dialer.agents import QueueView, read_queue_status
 from ami_bridge.dialer.evidence import Evidence, look_up
 from ami_bridge.dialer.outcomes import AGI_LOST, attempt_result

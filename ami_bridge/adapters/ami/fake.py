@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ami_bridge.adapters.ami.errors import AmiLost, AmiNotReady, AmiTimeout
 from ami_bridge.adapters.ami.link import OnReady
 from ami_bridge.adapters.ami.outgoing import OutgoingHeaders, checked_headers
 from ami_bridge.adapters.ami.port import ACTION_TIMEOUT_SECONDS, ActionResult, AmiActions, LinkState
-from ami_bridge.adapters.ami.raw_event import LinkLost, LinkReady, RawEvent, StreamItem, raw_event, utc_now
-from ami_bridge.adapters.ami.stream import OrderedStream
+from ami_bridge.adapters.ami.raw_event import LinkLost, LinkReady, RawEvent, raw_event, utc_now
+from ami_bridge.adapters.ami.stream import StreamedLink
 
 Scripted = ActionResult | Exception | Callable[["SentAction"], ActionResult]
 
@@ -25,7 +25,7 @@ class SentAction:
     headers: dict[str, str | list[str]]
 
 
-class FakeAmiLink(AmiActions):
+class FakeAmiLink(StreamedLink, AmiActions):
     """An :class:`~ami_bridge.adapters.ami.port.AmiPort` without a PBX.
 
     ``sent`` lists every action; ``answer`` scripts the next answers of an action (default: success, an empty
@@ -36,21 +36,14 @@ class FakeAmiLink(AmiActions):
     def __init__(
         self, node: str = "fr1", *, on_ready: OnReady | None = None, queue_limit: int = 100_000
     ) -> None:
+        super().__init__(queue_limit)
         self.node = node
         self.on_ready = on_ready
         self.sent: list[SentAction] = []
-        self._stream = OrderedStream(queue_limit)
-        self._state = LinkState.LOST
         self._answers: defaultdict[str, deque[Scripted]] = defaultdict(deque)
         self._silent: set[str] = set()
         self._waiting: dict[asyncio.Future[ActionResult], str] = {}
-        self._hook: asyncio.Future[None] | None = None
         self._connects = 0
-
-    @property
-    def state(self) -> LinkState:
-        """Where the link is."""
-        return self._state
 
     async def connect(self) -> None:
         """Become ready."""
@@ -98,17 +91,6 @@ class FakeAmiLink(AmiActions):
             self._hook = asyncio.ensure_future(self._run_hook(self.on_ready))
 
     # The port -----------------------------------------------------------------------------
-
-    async def events(self) -> AsyncIterator[StreamItem]:
-        """Everything in exact order."""
-        while True:
-            try:
-                item = await self._stream.get()
-            except StopAsyncIteration:
-                return
-            yield item
-            if isinstance(item, LinkReady) and self._hook is not None:
-                await asyncio.gather(self._hook, return_exceptions=True)
 
     async def action(
         self,

@@ -31,31 +31,16 @@ import re
 from functools import cache
 
 from ami_bridge.adapters.ami.raw_event import Headers
+from ami_bridge.core.header_values import CHANNEL_BLOCK
 from ami_bridge.core.matched import Form
 
 Pairs = list[tuple[str, str]]
 
-_BLOCK = (
-    "Channel",
-    "ChannelState",
-    "ChannelStateDesc",
-    "CallerIDNum",
-    "CallerIDName",
-    "ConnectedLineNum",
-    "ConnectedLineName",
-    "Language",
-    "AccountCode",
-    "Context",
-    "Exten",
-    "Priority",
-    "Uniqueid",
-    "Linkedid",
-)
 _STRANGERS = frozenset({"CallerIDNum", "ConnectedLineNum", "Exten"})
 _OPENING = ("Event", "Privilege", "Timestamp", "SystemName")
 _FIXED = frozenset({"Event", "Privilege", "SystemName"})  # the same in every event of a kind
-_FRONT = _BLOCK[:3]
-_BACK = _BLOCK[11:]
+_FRONT = CHANNEL_BLOCK[:3]
+_BACK = CHANNEL_BLOCK[11:]
 _REPEATABLE = re.compile(r"^(?:\w*Chan)?Variable(?:\(.*\))?$|^Output$")
 
 # Kinds that are exactly one channel block and a tail of the PBX's own making: only these can be repaired.
@@ -105,7 +90,7 @@ QUEUE_ENTRY = (
 @cache
 def block_names(prefix: str) -> tuple[str, ...]:
     """The fourteen header names of a channel block, e.g. with the prefix ``Dest``."""
-    return tuple(prefix + name for name in _BLOCK)
+    return tuple(prefix + name for name in CHANNEL_BLOCK)
 
 
 def opening_pattern(node: str) -> re.Pattern[bytes]:
@@ -274,7 +259,7 @@ def _certain_middle(lines: Pairs) -> Pairs:
     """Of the part that strangers write into: a header that occurs once, and is not theirs, is genuine."""
     names = [name for name, _ in lines]
     middle: Pairs = []
-    for name in _BLOCK[3:11]:
+    for name in CHANNEL_BLOCK[3:11]:
         certain = names.count(name) == 1 and name not in _STRANGERS
         middle.append((name, dict(lines)[name] if certain else ""))
     return middle

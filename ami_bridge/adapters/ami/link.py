@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from ami_bridge.adapters.ami.errors import (
@@ -25,12 +25,11 @@ from ami_bridge.adapters.ami.raw_event import (
     Quarantined,
     RawEvent,
     SnapshotWanted,
-    StreamItem,
     utc_now,
 )
 from ami_bridge.adapters.ami.reader import AmiReader, Answer
 from ami_bridge.adapters.ami.session import AmiSession
-from ami_bridge.adapters.ami.stream import OrderedStream
+from ami_bridge.adapters.ami.stream import StreamedLink
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def _settle(future: asyncio.Future[str], reason: str) -> None:
         future.set_result(reason)
 
 
-class AmiLink(AmiActions):
+class AmiLink(StreamedLink, AmiActions):
     """See :class:`~ami_bridge.adapters.ami.port.AmiPort`.
 
     ``on_ready(link)`` is awaited after every login: :meth:`events` hands out the LinkReady marker first, then
@@ -94,27 +93,20 @@ class AmiLink(AmiActions):
             timings: limits and pauses.
             queue_limit: how many events may wait for the consumer before an EventGap.
         """
+        super().__init__(queue_limit)
         self.reader = AmiReader(node, wanted=wanted, on_quarantine=on_quarantine)
         self.node = node
         self.on_ready = on_ready
         self.connects = self.losses = 0
         self._timings = timings or LinkTimings()
-        self._stream = OrderedStream(queue_limit)
         self._pending = PendingActions(self.reader)
-        self._state = LinkState.LOST
         self._settled = asyncio.Event()
         self._session: AmiSession | None = None
         self._broken: asyncio.Future[str] | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._hook: asyncio.Task[None] | None = None
         self._heard_at = 0.0
         self._snapshot_at = float("-inf")
         self._refusal: AmiError | None = None
-
-    @property
-    def state(self) -> LinkState:
-        """Where the link is."""
-        return self._state
 
     @property
     def dropped_events(self) -> int:
@@ -313,17 +305,6 @@ class AmiLink(AmiActions):
         self._stream.put_marker(SnapshotWanted(utc_now(), reason))
 
     # What others ask -------------------------------------------------------------------------
-
-    async def events(self) -> AsyncIterator[StreamItem]:
-        """Everything in exact order; one consumer. Ends after close(), raises AmiAuthError when refused."""
-        while True:
-            try:
-                item = await self._stream.get()
-            except StopAsyncIteration:
-                return
-            yield item
-            if isinstance(item, LinkReady) and self._hook is not None:
-                await asyncio.gather(self._hook, return_exceptions=True)
 
     async def action(
         self,

@@ -1,11 +1,13 @@
-"""The one ordered queue between the link, which only appends, and its single consumer."""
+"""The one ordered queue between the link, which only appends, and its single consumer; and its reading."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 
-from ami_bridge.adapters.ami.raw_event import EventGap, StreamItem, utc_now
+from ami_bridge.adapters.ami.port import LinkState
+from ami_bridge.adapters.ami.raw_event import EventGap, LinkReady, StreamItem, utc_now
 
 
 class OrderedStream:
@@ -73,3 +75,32 @@ class OrderedStream:
         if self._gap is not None:
             self._items.append(self._gap)
             self._gap = None
+
+
+class StreamedLink:
+    """What the real link and the fake have alike: a state, and one consumer of everything in exact order."""
+
+    def __init__(self, queue_limit: int) -> None:
+        """
+        Args:
+            queue_limit: how many events may wait for the consumer before an EventGap.
+        """
+        self._stream = OrderedStream(queue_limit)
+        self._state = LinkState.LOST
+        self._hook: asyncio.Future[None] | None = None  # what runs after a login, before its first event
+
+    @property
+    def state(self) -> LinkState:
+        """Where the link is."""
+        return self._state
+
+    async def events(self) -> AsyncIterator[StreamItem]:
+        """Everything in exact order; one consumer. Ends after close(), raises AmiAuthError when refused."""
+        while True:
+            try:
+                item = await self._stream.get()
+            except StopAsyncIteration:
+                return
+            yield item
+            if isinstance(item, LinkReady) and self._hook is not None:
+                await asyncio.gather(self._hook, return_exceptions=True)

@@ -1,0 +1,130 @@
+"""Single values out of AMI headers: what is missing, repeated, too long or escaped becomes plain text here.
+
+The header names themselves are known in :mod:`ami_bridge.core.read_channels` and
+:mod:`ami_bridge.core.read_services`; here stand only those that every kind of event shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+
+from ami_bridge.core.matched import MatchedHeaders
+
+Headers = Mapping[str, str | list[str]]
+
+# A channel in an event: these fourteen headers, always in this order (``main/manager_channels.c``,
+# ``ast_manager_build_channel_state_string_prefix``, Asterisk 13 to 22), with a prefix for every channel but the first.
+CHANNEL_BLOCK = (
+    "Channel",
+    "ChannelState",
+    "ChannelStateDesc",
+    "CallerIDNum",
+    "CallerIDName",
+    "ConnectedLineNum",
+    "ConnectedLineName",
+    "Language",
+    "AccountCode",
+    "Context",
+    "Exten",
+    "Priority",
+    "Uniqueid",
+    "Linkedid",
+)
+
+# Asterisk's own identifiers are short (systemname up to 79 bytes, then epoch and counter).
+# Anything longer was not made by Asterisk.
+LONGEST_UNIQUEID = 150
+LONGEST_TEXT = 300
+
+
+def flat_text(value: object) -> str:
+    """Plain text of a header that is missing, repeated, or no text at all."""
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    if isinstance(value, list | tuple) and value and isinstance(value[0], str):
+        return value[0][:LONGEST_TEXT]
+    return ""
+
+
+def text_of(headers: Headers, name: str) -> str:
+    value = headers.get(name)
+    return value if type(value) is str and len(value) <= LONGEST_TEXT else flat_text(value)
+
+
+def id_of(headers: Headers, name: str) -> str:
+    value = headers.get(name)
+    if type(value) is not str:
+        value = flat_text(value)
+    return value if len(value) <= LONGEST_UNIQUEID else ""
+
+
+def number_in(value: str) -> str:
+    return "" if value == "<unknown>" else value
+
+
+def name_in(value: str) -> str:
+    """A person's name; AMI C-escapes it, the other interfaces do not."""
+    value = number_in(value)
+    return _unescape(value) if "\\" in value else value
+
+
+def _unescape(value: str) -> str:
+    out: list[str] = []
+    characters = iter(value)
+    for character in characters:
+        out.append(next(characters, "\\") if character == "\\" else character)
+    return "".join(out)
+
+
+_IDS = frozenset({"Uniqueid", "Linkedid", "DestUniqueid", "DestLinkedid", "BridgeUniqueid"})
+
+
+class Reading:
+    """Takes several headers out of an event at once, as plain text of a sane length."""
+
+    __slots__ = ("_get", "_ids", "names")
+
+    def __init__(self, *names: str) -> None:
+        """Identifiers stand first in ``names``."""
+        self.names = names
+        self._ids = sum(name in _IDS for name in names)
+        self._get: Callable[[Headers], tuple[str | list[str], ...]] = itemgetter(*names)
+
+    def of(self, headers: Headers) -> tuple[str, ...]:
+        """The values in order; what is missing, and an identifier that is too long, is empty."""
+        try:
+            if type(headers) is MatchedHeaders:
+                values = headers.found.group(*headers.form.places[self])
+            else:
+                values = self._get(headers)
+            # TypeError when a value is no text. What is short together is short each for itself.
+            together = len("".join(values))
+            if together <= LONGEST_UNIQUEID:
+                return values
+            if together <= LONGEST_TEXT and len("".join(values[: self._ids])) <= LONGEST_UNIQUEID:
+                return values
+        except (KeyError, TypeError):
+            pass
+        return tuple(id_of(headers, name) if name in _IDS else text_of(headers, name) for name in self.names)
+
+
+_CHANNEL_STATES = {str(number): number for number in range(11)}
+
+
+def state_in(value: str) -> int:
+    return _CHANNEL_STATES.get(value, -1)
+
+
+def cause_in(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        return 0
+
+
+def whole_of(headers: Headers, name: str, otherwise: int = 0) -> int:
+    try:
+        return int(text_of(headers, name))
+    except ValueError:
+        return otherwise
