@@ -3,94 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ami_bridge.core.cadence import CADENCES, Cadence
+from ami_bridge.core.hours import Schedule
 from ami_bridge.core.ringing import RingRule
 from ami_bridge.cross_checks import cross_faults
 from ami_bridge.errors import ConfigError
+from ami_bridge.holiday_calendar import public_holidays
+from ami_bridge.hours_settings import Calendar, Hours
 from ami_bridge.resources import in_home, shipped_folder
-
-_FORMS: dict[str, str] = {}
-"""Pattern → what is to be written instead."""
-
-
-def _form(pattern: str, remedy: str, max_length: int | None = None) -> StringConstraints:
-    _FORMS[pattern] = remedy
-    return StringConstraints(pattern=pattern, max_length=max_length)
-
-
-def _not_reserved(slug: str) -> str:
-    # Sections of pjsip.conf and queues.conf, and an extension of Asterisk's own, that a slug would become.
-    if slug in {"general", "global", "fax"}:
-        raise ValueError(f"'{slug}' means something to Asterisk; choose another word")
-    return slug
-
-
-Extension = Annotated[str, _form(r"^[0-9]{2,6}$", "an extension has 2 to 6 digits")]
-Did = Annotated[str, _form(r"^[0-9]{3,15}$", "write 3 to 15 digits, without a plus")]
-# Two characters at least: h, i, s, t … are Asterisk's own extensions, and a slug becomes one.
-Slug = Annotated[
-    str,
-    _form(r"^[a-z][a-z0-9_]{1,29}$", "write 2 to 30 of a-z, 0-9 and _, a letter first"),
-    AfterValidator(_not_reserved),
-]
-Language = Annotated[str, _form(r"^[a-z]{2}$", "write two small letters, such as 'ru'")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-# Spoken and shown names: any letters, but nothing that could end a line or a string in an Asterisk file.
-SpokenName = Annotated[
-    str,
-    _form(
-        r'^[^\x00-\x1f\x7f"\\;\[\]$%{}|&]+$',
-        'leave out control characters and " \\ ; [ ] $ % { } | &',
-        max_length=70,
-    ),
-]
-Region = Annotated[str, _form(r"^[A-Z]{2}$", "write two capital letters, such as 'RU'")]
-NodeName = Annotated[str, _form(r"^[a-z0-9]{1,16}$", "write 1 to 16 of a-z and 0-9")]
-# Paths in it become arguments of dialplan applications.
-_UNFIT_FOR_DIALPLAN = re.compile(r"""[\x00-\x1f\x7f,;&|$"'\\()\[\]{}^%=<>*?!]""")
+from ami_bridge.setting_types import (
+    FORMS,
+    Did,
+    Extension,
+    Language,
+    NodeName,
+    Port,
+    Region,
+    Section,
+    Slug,
+    SpokenName,
+    TimeZone,
+    fit_for_dialplan,
+)
 
 
-def _fit_for_dialplan(folder: Path) -> Path:
-    if found := _UNFIT_FOR_DIALPLAN.search(str(folder)):
-        raise ValueError(
-            f"{str(folder)!r} holds {found[0]!r}, which the dialplan would misread; choose another folder"
-        )
-    return folder
-
-
-def _known_time_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(
-            f"'{name}' is not a time zone of the IANA database; write one such as 'Europe/Moscow'"
-        )
-    return name
-
-
-TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Company(_Section):
+class Company(Section):
     """Who is calling and being called: spoken names per language, country and time zone."""
 
     names: dict[Language, SpokenName] = Field(min_length=1)
@@ -99,14 +44,14 @@ class Company(_Section):
     time_zone: TimeZone
 
 
-class Node(_Section):
+class Node(Section):
     """One machine: its name (Asterisk's systemname) and where it keeps its state."""
 
     name: NodeName = "fr1"
-    state_folder: Annotated[Path, AfterValidator(_fit_for_dialplan)]
+    state_folder: Annotated[Path, AfterValidator(fit_for_dialplan)]
 
 
-class Network(_Section):
+class Network(Section):
     """Addresses and ports of this node. All services listen on ``address`` alone (IPv4, as in Asterisk's files)."""
 
     address: IPv4Address
@@ -133,20 +78,20 @@ class Network(_Section):
         return self
 
 
-class Secrets(_Section):
+class Secrets(Section):
     """Where secrets come from; see :mod:`ami_bridge.secrets`."""
 
     folder: Path = Path("secrets")
     create_missing: bool = False
 
 
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """The database. ``{state}`` in the URL stands for the state folder."""
 
     url: str = "sqlite+aiosqlite:///{state}/fourthring.db"
 
 
-class Ring(_Section):
+class Ring(Section):
     """The ring clock; see :mod:`ami_bridge.core.ring_policy`."""
 
     zone: str = "ru"
@@ -172,7 +117,7 @@ class Ring(_Section):
         return RingRule(self.cadence, self.answer_by_ring)
 
 
-class QueueSettings(_Section):
+class QueueSettings(Section):
     """How callers wait."""
 
     strategy: Literal["ringall", "rrmemory", "leastrecent", "fewestcalls", "random", "linear"] = "ringall"
@@ -182,7 +127,7 @@ class QueueSettings(_Section):
     repeat_offer_seconds: int = Field(default=20, ge=5, le=600)
 
 
-class CallbackSettings(_Section):
+class CallbackSettings(Section):
     """How callbacks are taken and dialled."""
 
     max_recording_seconds: int = Field(default=30, ge=5, le=300)
@@ -193,7 +138,7 @@ class CallbackSettings(_Section):
     allowed_regions: list[Region] = Field(min_length=1)
 
 
-class Trunk(_Section):
+class Trunk(Section):
     """A carrier that is known by its address."""
 
     address: IPv4Address
@@ -201,26 +146,27 @@ class Trunk(_Section):
     ringback: Literal["inband", "carrier"] = "inband"
 
 
-class Department(_Section):
+class Department(Section):
     """A department: its DIDs, the phones that ring first, and its queue."""
 
     names: dict[Language, SpokenName] = Field(min_length=1)
     dids: list[Did] = Field(min_length=1)
-    direct: list[Extension] = []
+    direct: list[Extension] = Field(default=[])
     queue: list[Extension] = Field(min_length=1)
     language: Language | None = None
     time_zone: TimeZone | None = None
     ring: Ring | None = None
+    hours: Hours | None = None
 
 
-class Agent(_Section):
+class Agent(Section):
     """A person with a phone. The key in ``[agents.KEY]`` is the extension."""
 
     names: dict[Language, SpokenName] = Field(min_length=1)
-    positions: dict[Language, SpokenName] = {}
+    positions: dict[Language, SpokenName] = Field(default={})
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything an admin configures. Frozen: a change is a new file and a new start."""
 
     company: Company
@@ -230,10 +176,19 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     ring: Ring = Ring()
     queue: QueueSettings = QueueSettings()
+    hours: Hours = Hours()
+    calendar: Calendar = Calendar()
     callback: CallbackSettings
     trunks: dict[Slug, Trunk] = Field(min_length=1)
     departments: dict[Slug, Department] = Field(min_length=1)
     agents: dict[Extension, Agent] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _holidays_known(self) -> Self:
+        closes = any(self.hours_of(key).closed_on_holidays for key in self.departments)
+        if closes or self.calendar.subdivision:
+            public_holidays(self.company.country, self.calendar.subdivision)
+        return self
 
     # What the rest of the system asks -------------------------------------------------
 
@@ -268,6 +223,20 @@ class Settings(_Section):
     def ring_of(self, department: str) -> Ring:
         """The ring clock's figures for ``department``."""
         return self.departments[department].ring or self.ring
+
+    def hours_of(self, department: str) -> Hours:
+        """The opening hours as they are configured for ``department``."""
+        return self.departments[department].hours or self.hours
+
+    def schedule_of(self, department: str) -> Schedule:
+        """When ``department`` answers: ask it ``is_open(at)``, ``opens_at(after)``, ``closes_at(at)``."""
+        hours, zone = self.hours_of(department), self.zone_info_of(department)
+        days = {day.date: day.spans for day in self.calendar.days if day.spans is not None}
+        if not hours.closed_on_holidays:
+            return Schedule(zone, hours.week, days)
+        return Schedule(
+            zone, hours.week, days, public_holidays(self.company.country, self.calendar.subdivision)
+        )
 
     def department_of_did(self, did: str) -> str | None:
         """The department that answers ``did`` (digits, no plus), or None."""
@@ -335,7 +304,7 @@ def _sentence(origin: str, fault: Any) -> str:
     if remedy:
         return f"{origin}: {key} {remedy}."
     message = str(fault["msg"]).removeprefix("Value error, ")
-    message = _FORMS.get((fault.get("ctx") or {}).get("pattern", ""), message)
+    message = FORMS.get((fault.get("ctx") or {}).get("pattern", ""), message)
     value = fault["input"]
     shown = f" = {value!r}" if isinstance(value, str | int | float) else ""
     return f"{origin}: {key}{shown}: {message}."
