@@ -28,11 +28,13 @@ from ami_bridge.adapters.ami import (
 from ami_bridge.adapters.clock import Clock, Timer
 from ami_bridge.adapters.journal import Command as SentCommand
 from ami_bridge.adapters.journal import JournalPort
+from ami_bridge.adapters.live_wire import LiveWire, wire_path
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
 from ami_bridge.core.event_types import ChannelShown
 from ami_bridge.core.events import parse
 from ami_bridge.core.facts import CallEnded, CallStarted, Fact
+from ami_bridge.core.live_calls import LiveCall, ended_form
 from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy
 from ami_bridge.core.ringing import RingRule
@@ -70,6 +72,7 @@ class Bridge:
         self.tracker = CallTracker(settings.node.name, ring_rule_of=self._rule_at)
         self.policy = RingPolicy(self._rule_of)
         self.writer = RecordsWriter(store, self._stored_form)
+        self.wire = LiveWire(wire_path(settings.state_folder), self._live_form, self._live_forms)
         self._inbox: asyncio.Queue[Incoming] = asyncio.Queue()
         self._timers: dict[str, Timer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,6 +142,7 @@ class Bridge:
 
     def _miss_events(self, gap: LinkLost | EventGap) -> None:
         self._journal.append(gap)
+        self.wire.linked(False)
         self.tracker.link_lost(gap.at)
         self._carry_out(self.policy.on_gap())
 
@@ -160,6 +164,8 @@ class Bridge:
         channels = [parse(item.headers, item.received_at, self._settings.node.name) for item in shown.items]
         live = [channel for channel in channels if isinstance(channel, ChannelShown)]
         self._follow(self.tracker.snapshot(live, self._clock.now()))
+        self.wire.linked(True)
+        self.wire.picture_changed()
 
     def _follow(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
@@ -169,12 +175,14 @@ class Bridge:
     def _keep(self, fact: Fact) -> None:
         if isinstance(fact, CallEnded):
             self.writer.finished(fact.call_id, self._with_department(fact.record.as_json()))
+            self.wire.ended(fact.call_id, self._with_department(ended_form(fact.record)))
             self._beside(self._finish_captures(fact.record.uniqueids))
             log.info("call %s ended: %s", fact.call_id, fact.record.disposition)
             return
         if isinstance(fact, CallStarted):
             log.info("call %s started", fact.call_id)
         self.writer.changed(fact.call_id)
+        self.wire.changed(fact.call_id)
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
@@ -231,10 +239,23 @@ class Bridge:
         record = self.tracker.record(call_id)
         return None if record is None else self._with_department(record.as_json())
 
+    def _live_form(self, call_id: str) -> Mapping[str, Any] | None:
+        live = self.tracker.live(call_id)
+        return None if live is None else self._shown(live)
+
+    def _live_forms(self) -> list[Mapping[str, Any]]:
+        return [self._shown(live) for live in self.tracker.live_calls()]
+
+    def _shown(self, live: LiveCall) -> Mapping[str, Any]:
+        form = live.as_json()
+        form["number"] = form["number"] if _NUMBER.fullmatch(form["number"]) else ""
+        return self._with_department(form)
+
     def _with_department(self, record: dict[str, Any]) -> dict[str, Any]:
         """The DID tells the department; the core knows nothing of the configuration."""
         if not record.get("department"):
-            record["department"] = self._settings.department_of_did(str(record.get("dialled") or "")) or ""
+            did = str(record.get("dialled") or record.get("did") or "")
+            record["department"] = self._settings.department_of_did(did) or ""
         _keep_numbers_only(record.get("caller"))
         return record
 

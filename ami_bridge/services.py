@@ -77,6 +77,7 @@ async def run_bridge(settings: Settings) -> None:
             filer = SpoolFiler(settings, store, spool_folder(settings), recordings_folder(settings))
             async with asyncio.TaskGroup() as group:
                 group.create_task(bridge.run())
+                group.create_task(bridge.wire.run())
                 group.create_task(filer.run())
                 told = functools.partial(_bridge_detail, link, bridge)
                 group.create_task(_beat(store, "bridge", settings, told))

@@ -176,23 +176,24 @@ class CallRecord:
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values: instants as ISO 8601 with zone, nested records as objects."""
-        return {field.name: _json(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: json_of(getattr(self, field.name)) for field in fields(self)}
 
 
-def _json(value: Any) -> Any:
+def json_of(value: Any) -> Any:
+    """Plain JSON values of a record or a part of one: instants as ISO 8601, named tuples as objects."""
     if isinstance(value, LegRecord):
         # Who it is comes first and flat: a leg is read by people far more often than by name.
-        return {**_json(value.party), **_fields(value, skip="party")}
+        return {**json_of(value.party), **_fields(value, skip="party")}
     if hasattr(value, "_fields"):
         return _fields(value)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
     if isinstance(value, tuple | list):
-        return [_json(item) for item in value]
+        return [json_of(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _json(item) for key, item in value.items()}
+        return {str(key): json_of(item) for key, item in value.items()}
     return value.value if isinstance(value, StrEnum) else value
 
 
 def _fields(value: Any, skip: str = "") -> dict[str, Any]:
-    return {name: _json(item) for name, item in value._asdict().items() if name != skip}
+    return {name: json_of(item) for name, item in value._asdict().items() if name != skip}

@@ -15,6 +15,7 @@ from ami_bridge.core.book import CallBook
 from ami_bridge.core.channels import Channel
 from ami_bridge.core.event_types import ChannelShown, Event
 from ami_bridge.core.facts import Fact
+from ami_bridge.core.live_calls import LiveCall, live_form
 from ami_bridge.core.recording import record_of
 from ami_bridge.core.records import CallRecord, Gap
 from ami_bridge.core.ringing import RingRuleOf, no_ring_rule
@@ -96,6 +97,15 @@ class CallTracker:
         if call is None:
             return None
         return record_of(call, self._book.node, self._book.ring_rule_of, None, over=False)
+
+    def live_calls(self) -> list[LiveCall]:
+        """Every call that goes on, as a desk shows it, oldest first."""
+        return [live_form(call, self._book.ring_rule_of) for call in self._book.calls.values()]
+
+    def live(self, call_id: str) -> LiveCall | None:
+        """One of them; None when it is over or was never there."""
+        call = self._book.calls.get(call_id)
+        return None if call is None else live_form(call, self._book.ring_rule_of)
 
     def call_id_of(self, uniqueid: str) -> str | None:
         """The call that a live channel belongs to."""

@@ -35,7 +35,7 @@ def create_app(
     app = web.Application(
         middlewares=[tell_guard, health.counted, one_sentence], client_max_size=LARGEST_BODY
     )
-    feed = live.Feed(store)
+    feed = live.Feed(store, settings)
     app[STORE], app[SETTINGS], app[TOKEN] = store, settings, token
     app[live.FEED], app[health.METRICS] = feed, health.Metrics(registry)
     app.cleanup_ctx.append(feed.follow)

@@ -1,21 +1,25 @@
-"""The live feed: server-sent events (WHATWG HTML, section "Server-sent events") from the store's change feed.
+"""The live feed: server-sent events (WHATWG HTML, section "Server-sent events").
 
-One task asks the store for the newest number; each client reads on only when there is something new. A client
-that lost its connection sends ``Last-Event-ID`` and misses nothing, or is told to ``reset`` (load everything
-again) when the feed no longer goes back that far.
+One task reads the bridge's wire, one the store's change feed; both write frames on the :class:`Board`, and each
+client is sent the frames that it has not seen. A client that lost its connection sends ``Last-Event-ID`` and
+misses nothing; when that is not possible it is told to ``reset`` (load everything again).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 from aiohttp import web
 
-from ami_bridge.adapters.store import Change, Store, StoreUnavailable
-from ami_bridge.desk.endpoint import STORE, Ask, Endpoint, fault
+from ami_bridge.adapters.live_wire import follow_wire, wire_path
+from ami_bridge.adapters.store import Store, StoreUnavailable
+from ami_bridge.desk.board import Audience, Board, Frame, Position, audience_of, change_form, event_block, iso
+from ami_bridge.desk.endpoint import Ask, Endpoint, fault
+from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -23,60 +27,94 @@ POLL_SECONDS = 0.3
 KEEP_ALIVE_SECONDS = 15.0
 #: A client that takes no byte for this long is gone.
 WRITE_SECONDS = 10.0
-MOST_CLIENTS = 200
+#: After a write the next waits this long, so that two hundred desks cost twenty writes a second each at the most.
+PACE_SECONDS = 0.05
+MOST_CLIENTS = 400
 _BATCH = 500
+
+Sees = Callable[[Audience], bool]
 
 
 class Feed:
-    """Knows the newest change and wakes those who wait for a newer one."""
+    """Keeps the board up to date and wakes those who wait for a newer frame."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._news = asyncio.Condition()
-        self.latest = 0
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self.board = Board()
         self.clients = 0
         self.closing = False
+        self._store = store
+        self._wire = wire_path(settings.state_folder)
+        self._waiting: set[asyncio.Event] = set()
+        self._reading = asyncio.Lock()
+        self._begun = False
 
     async def follow(self, app: web.Application) -> AsyncIterator[None]:
-        """aiohttp ``cleanup_ctx``: poll while the application runs."""
-        task = asyncio.create_task(self._poll())
+        """aiohttp ``cleanup_ctx``: read both sources while the application runs."""
+        tasks = [asyncio.create_task(self._follow_store()), asyncio.create_task(self._follow_wire())]
         yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self, app: web.Application) -> None:
         """aiohttp ``on_shutdown``: let every client go, so that the server can stop."""
         self.closing = True
-        async with self._news:
-            self._news.notify_all()
+        self._wake()
 
-    async def wait_beyond(self, seq: int) -> bool:
-        """Wait for a change after ``seq``; False when there was none for :data:`KEEP_ALIVE_SECONDS`."""
+    async def news_after(self, n: int) -> bool:
+        """Wait for a frame after ``n``; False when there was none for :data:`KEEP_ALIVE_SECONDS`."""
+        woken = asyncio.Event()
+        self._waiting.add(woken)
         try:
-            async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._news:
-                await self._news.wait_for(lambda: self.latest > seq or self.closing)
+            if self.board.n > n or self.closing:
+                return True
+            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                await woken.wait()
         except TimeoutError:
             return False
+        finally:
+            self._waiting.discard(woken)
         return True
 
-    async def _poll(self) -> None:
+    async def catch_up(self) -> None:
+        """Read what the store has now. Raises StoreUnavailable."""
+        async with self._reading:
+            if not self._begun:
+                self.board.store_seq = await self._store.last_change()
+                self._begun = True
+            before = self.board.n
+            while changes := await self._store.changes(self.board.store_seq, _BATCH):
+                self.board.stored(changes)
+        if self.board.n != before:
+            self._wake()
+
+    def _wake(self) -> None:
+        for woken in self._waiting:
+            woken.set()
+
+    async def _follow_wire(self) -> None:
+        async with contextlib.aclosing(follow_wire(self._wire)) as messages:
+            async for message in messages:
+                self.board.told(message)
+                self._wake()
+
+    async def _follow_store(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             if not self.clients:
                 continue
             try:
-                latest = await self._store.last_change()
+                await self.catch_up()
             except StoreUnavailable as error:
                 log.warning("live feed: %s", error)
                 await asyncio.sleep(1)
-                continue
-            if latest != self.latest:
-                async with self._news:
-                    self.latest = latest
-                    self._news.notify_all()
 
 
 FEED: web.AppKey[Feed] = web.AppKey("feed", Feed)
+
+
+def _everything(_audience: Audience) -> bool:
+    return True
 
 
 async def live(ask: Ask) -> web.StreamResponse:
@@ -85,17 +123,12 @@ async def live(ask: Ask) -> web.StreamResponse:
     if feed.clients >= MOST_CLIENTS:
         raise fault(503, "Too many desks listen already; close one.")
     last = _last_seen(ask.request)
-    newest = await ask.store.last_change()
+    await feed.catch_up()
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(ask.request)
     feed.clients += 1
     try:
-        if last is not None and last > newest:  # another store, or one restored from a backup
-            await _send(response, newest, "reset", {})
-            last = newest
-        await _talk(
-            response, feed, ask.request.app[STORE], newest if last is None else last, last is not None
-        )
+        await _Client(response, feed, ask.store, _everything).talk(last)
     except (ConnectionResetError, TimeoutError):
         pass  # the client left or is stuck; it will come back with Last-Event-ID
     finally:
@@ -103,45 +136,84 @@ async def live(ask: Ask) -> web.StreamResponse:
     return response
 
 
-async def _talk(response: web.StreamResponse, feed: Feed, store: Store, seq: int, resumed: bool) -> None:
-    await _write(response, f": welcome\nretry: 2000\nid: {seq}\n\n")
-    while not feed.closing:
-        changes = await _changes(store, seq)
-        if changes and resumed and changes[0].seq > seq + 1:
-            await _send(response, changes[0].seq - 1, "reset", {})
-        resumed = False
-        for change in changes:
-            shown = {"kind": change.kind, "subject": change.subject, "at": change.at.isoformat()}
-            await _send(response, change.seq, change.kind, shown)
-            seq = change.seq
-        if not changes and not await feed.wait_beyond(seq):
-            await _write(response, ": still here\n\n")
+class _Client:
+    """Sends to one browser what it has not seen yet and may see."""
+
+    def __init__(self, response: web.StreamResponse, feed: Feed, store: Store, sees: Sees) -> None:
+        self._response, self._feed, self._store, self._sees = response, feed, store, sees
+
+    async def talk(self, last: Position | None) -> None:
+        board = self._feed.board
+        n = await self._resume(last)
+        while not self._feed.closing:
+            frames = board.after(n)
+            if frames is None:  # it reads slower than things happen
+                n = await self._begin_again(reset=True)
+            elif frames:
+                n = frames[-1].n
+                await self._send(frames)
+                await asyncio.sleep(PACE_SECONDS)
+            elif not await self._feed.news_after(n):
+                await self._write(b": still here\n\n")
+
+    async def _resume(self, last: Position | None) -> int:
+        board = self._feed.board
+        welcome = f": welcome\nretry: 2000\nid: {last or board.position}\n\n"
+        await self._write(welcome.encode())
+        if last is None:
+            return await self._begin_again(reset=False)
+        if last.run == board.run and last.n <= board.n and board.after(last.n) is not None:
+            return last.n
+        # Another desk gave this number out, or this one before it was started again. What happened in the
+        # store can still be told one by one, and of the calls the whole picture.
+        whole = await self._tell_stored(last.store, board.store_seq)
+        return await self._begin_again(reset=not whole)
+
+    async def _tell_stored(self, after: int, upto: int) -> bool:
+        """Whether nothing was missing."""
+        if after > upto:  # another store, or one restored from a backup
+            return False
+        while after < upto:
+            changes = [change for change in await self._store.changes(after, _BATCH) if change.seq <= upto]
+            if not changes or changes[0].seq > after + 1:
+                return False
+            for change in changes:
+                position = Position(change.seq)
+                await self._write(event_block(position, change.kind, change_form(change)))
+            after = changes[-1].seq
+        return True
+
+    async def _begin_again(self, *, reset: bool) -> int:
+        """The whole picture, as of one frame."""
+        position = self._feed.board.position
+        first = event_block(position, "reset", {}) if reset else b""
+        await self._write(first + self._picture())
+        return position.n
+
+    def _picture(self) -> bytes:
+        board = self._feed.board
+        calls = [call for call in board.calls.values() if self._sees(audience_of(call))]
+        shown = {"linked": board.linked, "calls": calls, "now": iso(datetime.now(UTC))}
+        return event_block(board.position, "picture", shown)
+
+    async def _send(self, frames: list[Frame]) -> None:
+        blocks = [frame.block for frame in frames if frame.audience is None or self._sees(frame.audience)]
+        if b"" in blocks:  # it holds everything that the frames told of calls, and is newer
+            blocks.append(self._picture())
+        if blocks:
+            await self._write(b"".join(blocks))
+
+    async def _write(self, block: bytes) -> None:
+        async with asyncio.timeout(WRITE_SECONDS):
+            await self._response.write(block)
 
 
-async def _changes(store: Store, seq: int) -> list[Change]:
-    try:
-        return await store.changes(seq, _BATCH)
-    except StoreUnavailable:
-        await asyncio.sleep(1)  # _poll has logged it; the client stays and gets everything later
-        return []
-
-
-async def _send(response: web.StreamResponse, seq: int, kind: str, shown: dict[str, str]) -> None:
-    await _write(response, f"id: {seq}\nevent: {kind}\ndata: {json.dumps(shown)}\n\n")
-
-
-async def _write(response: web.StreamResponse, text: str) -> None:
-    async with asyncio.timeout(WRITE_SECONDS):
-        await response.write(text.encode())
-
-
-def _last_seen(request: web.Request) -> int | None:
+def _last_seen(request: web.Request) -> Position | None:
     text = request.headers.get("Last-Event-ID", "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise fault(400, "Last-Event-ID is not a number that this feed has given out.")
-    return int(text)
+    try:
+        return Position.of(text) if text else None
+    except ValueError:
+        raise fault(400, "Last-Event-ID is not a number that this feed has given out.") from None
 
 
 ENDPOINTS = (
@@ -149,7 +221,8 @@ ENDPOINTS = (
         "GET",
         "/api/v1/live",
         live,
-        "Follow changes as server-sent events: call, note, callback, directory, reset",
+        "Follow what happens as server-sent events: picture, live, link (calls that go on), call, note, callback, "
+        "directory (what is stored), reset (load everything again)",
         media="text/event-stream",
         headers_in=(("Last-Event-ID", "Continue after this event."),),
     ),

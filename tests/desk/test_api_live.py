@@ -18,8 +18,10 @@ from ami_bridge.settings import Settings
 from .conftest import TOKEN
 
 
-async def next_events(response: ClientResponse, number: int) -> list[dict[str, str]]:
-    """The next ``number`` events that carry something."""
+async def next_events(
+    response: ClientResponse, number: int, *, pictures: bool = False
+) -> list[dict[str, str]]:
+    """The next ``number`` events that carry something; ``pictures`` of the calls that go on only when wanted."""
     events: list[dict[str, str]] = []
     block: dict[str, str] = {}
     async with asyncio.timeout(10):
@@ -29,7 +31,7 @@ async def next_events(response: ClientResponse, number: int) -> list[dict[str, s
                 name, _, value = line.partition(": ")
                 block[name] = value
                 continue
-            if "data" in block:
+            if "data" in block and (pictures or block["event"] != "picture"):
                 events.append(block)
             block = {}
     return events
@@ -44,7 +46,9 @@ async def test_changes_arrive_as_they_happen(desk: TestClient, store: Store) -> 
         first, second = await next_events(response, 2)
     assert (first["event"], json.loads(first["data"])["subject"]) == ("call", "c1")
     assert second["event"] == "callback"
-    assert int(second["id"]) == int(first["id"]) + 1
+    assert json.loads(second["data"])["seq"] == json.loads(first["data"])["seq"] + 1
+    run, number = first["id"].split(".")[1:]
+    assert second["id"].split(".")[1:] == [run, str(int(number) + 1)]
 
 
 async def test_a_client_that_comes_back_misses_nothing(desk: TestClient, store: Store) -> None:
@@ -59,10 +63,10 @@ async def test_a_client_from_another_store_is_told_to_start_again(desk: TestClie
     await store.save_call({"call_id": "c1"})
     async with desk.get("/api/v1/live", headers={"Last-Event-ID": "500"}) as response:
         (reset,) = await next_events(response, 1)
-        assert (reset["event"], reset["id"]) == ("reset", "1")
+        assert (reset["event"], reset["id"].split(".")[0]) == ("reset", "1")
         await store.save_call({"call_id": "c2"})
         (event,) = await next_events(response, 1)
-    assert event["id"] == "2"
+    assert event["id"].split(".")[0] == "2"
 
 
 async def test_a_client_that_was_away_too_long_is_told_to_start_again(settings: Settings) -> None:
@@ -75,11 +79,11 @@ async def test_a_client_that_was_away_too_long_is_told_to_start_again(settings: 
         TestClient(TestServer(create_app(store, settings, TOKEN))) as client,
         client.get("/api/v1/live", headers=headers) as response,
     ):
-        reset, event = await next_events(response, 2)
-    assert (reset["event"], event["id"]) == ("reset", "4")
+        (reset,) = await next_events(response, 1)
+    assert (reset["event"], reset["id"].split(".")[0]) == ("reset", "5")
 
 
-@pytest.mark.parametrize("last", ["x", "-1", "1.5", "٣", "9" * 30])
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "٣", "9" * 30, "1.ab.x", "1.a b.2", "1..2"])
 async def test_a_last_event_id_that_is_not_ours_is_refused(desk: TestClient, last: str) -> None:
     answer = await desk.get("/api/v1/live", headers={"Last-Event-ID": last})
     assert answer.status == 400
@@ -102,6 +106,41 @@ async def test_a_client_that_leaves_is_forgotten_and_the_desk_stops_with_clients
     await client.get("/api/v1/live")
     async with asyncio.timeout(10):
         await client.close()
+
+
+async def test_calls_that_go_on_are_shown_at_once_and_resumed_without_a_hole(
+    settings: Settings, store: Store
+) -> None:
+    """The feed between a bridge's wire and a browser: whole picture, changes, and the rest after a lost line."""
+    app = create_app(store, settings, TOKEN)
+    board = app[FEED].board
+    call = {"call_id": "c1", "phase": "ringing", "department": "sales"}
+    lists: dict[str, list[str]] = {"ringing": ["101"], "agents": [], "absorbed": []}
+    client = TestClient(TestServer(app), headers={"Authorization": f"Bearer {TOKEN}"})
+    await client.start_server()
+    board.told({"hello": "x", "seq": 0, "linked": True, "calls": 1})
+    board.told({"call": {**call, **lists}})
+    async with client.get("/api/v1/live") as response:
+        (picture,) = await next_events(response, 1, pictures=True)
+        shown = json.loads(picture["data"])
+        assert [each["call_id"] for each in shown["calls"]] == ["c1"]
+        board.told({"seq": 1, "call": {**call, **lists, "phase": "talking"}})
+        app[FEED]._wake()
+        (event,) = await next_events(response, 1)
+        assert (event["event"], json.loads(event["data"])["phase"]) == ("live", "talking")
+    for seq, phase in enumerate(("greeting", "talking", "ended"), 2):
+        board.told({"seq": seq, "call": {**call, **lists, "phase": phase}})
+    async with client.get("/api/v1/live", headers={"Last-Event-ID": event["id"]}) as response:
+        missed = await next_events(response, 3, pictures=True)
+    assert [json.loads(each["data"])["phase"] for each in missed] == ["greeting", "talking", "ended"]
+    numbers = [int(each["id"].rpartition(".")[2]) for each in (event, *missed)]
+    assert numbers == list(range(numbers[0], numbers[0] + 4))
+    other_run = event["id"].split(".")
+    other_run[1] = "0"
+    async with client.get("/api/v1/live", headers={"Last-Event-ID": ".".join(other_run)}) as response:
+        (picture,) = await next_events(response, 1, pictures=True)
+    assert json.loads(picture["data"])["calls"] == []
+    await client.close()
 
 
 # OpenAPI ----------------------------------------------------------------------------------
