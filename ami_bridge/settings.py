@@ -138,6 +138,17 @@ class CallbackSettings(Section):
     allowed_regions: list[Region] = Field(min_length=1)
 
 
+class TalkSettings(Section):
+    """Talk detection: who speaks when, for the talk measures. ``silence_ms`` 0 switches it off.
+
+    ``silence_ms``: a shorter pause belongs to the turn. ``threshold``: the level above which a sample is
+    speech, see ``silencethreshold`` in Asterisk's dsp.conf.
+    """
+
+    silence_ms: int = Field(default=400, ge=0, le=2500)
+    threshold: int = Field(default=256, ge=50, le=2000)
+
+
 class Trunk(Section):
     """A carrier that is known by its address."""
 
@@ -179,6 +190,7 @@ class Settings(Section):
     hours: Hours = Hours()
     calendar: Calendar = Calendar()
     callback: CallbackSettings
+    talk: TalkSettings = TalkSettings()
     trunks: dict[Slug, Trunk] = Field(min_length=1)
     departments: dict[Slug, Department] = Field(min_length=1)
     agents: dict[Extension, Agent] = Field(min_length=1)

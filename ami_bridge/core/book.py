@@ -183,6 +183,8 @@ class CallBook:
         if former is call:
             return
         former.channels.remove(channel)
+        if former.talk is not None:
+            former.talk.turns.pop(channel, None)
         call.channels.append(channel)
         channel.call = call
         call.note_linkedid(channel.linkedid)
@@ -218,6 +220,9 @@ class CallBook:
         kept.department = kept.department or absorbed.department
         kept.conference = kept.conference or absorbed.conference
         kept.complete = kept.complete and absorbed.complete
+        if kept.talk_started_at is None:
+            # Else what was said in the absorbed call was a consultation, which the caller did not hear.
+            kept.talk = kept.talk or absorbed.talk
         if absorbed.talking and not kept.talking:
             kept.talking, kept.talk_since = True, absorbed.talk_since
         for linkedid in absorbed.linkedids:
@@ -246,7 +251,7 @@ class CallBook:
             leg.dialler = leg.root = None
         call.channels.clear()
         call.legs.clear()
-        call.origin = call.first_left = None
+        call.origin = call.first_left = call.talk = None
         call.answers = call.talk_group = call.handovers = call.stays = ()
 
     def _drop(self, call: Call) -> None:

@@ -10,6 +10,7 @@ from ami_bridge.core.channels import Bridge, Channel, heard_by
 from ami_bridge.core.event_types import BridgeEntered, BridgeLeft
 from ami_bridge.core.facts import CallBridged
 from ami_bridge.core.serving import answer
+from ami_bridge.core.talking import follow
 
 
 def on_bridge_entered(book: CallBook, event: BridgeEntered) -> None:
@@ -37,6 +38,8 @@ def on_bridge_entered(book: CallBook, event: BridgeEntered) -> None:
     call.first_left = None
     if len(bridge.members) > 1 or (channel.pair is not None and channel.pair.bridge is not None):
         _converse(book, call, channel, event.at)
+        if call.talk is not None:
+            follow(call, event.at)
     return None
 
 
@@ -104,6 +107,8 @@ def leave_bridge(book: CallBook, channel: Channel, at: datetime | None) -> None:
     # Whoever hangs up leaves first, under the bridge's lock; only then is the other one let go.
     if channel.party and members and bridge.talk and call.first_left is None:
         call.first_left = channel
+    if call.talk is not None:
+        follow(call, at)
     if call.talking and not _still_talking(call):
         call.talking = False
         talked = seconds_between(call.talk_since, at)

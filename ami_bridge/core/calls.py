@@ -9,6 +9,7 @@ from ami_bridge.core.channels import Channel, Leg, LegState
 
 if TYPE_CHECKING:
     from ami_bridge.core.records import CallKind, Gap, Greeting, Hold, Noted, TransferKind
+    from ami_bridge.core.talking import Talk
 
 LegInput = Literal["ringing", "answered", "failed", "redialled"]
 
@@ -119,6 +120,7 @@ class Call:
         "seq",
         "started_at",
         "stays",
+        "talk",
         "talk_group",
         "talk_seconds",
         "talk_since",
@@ -153,6 +155,7 @@ class Call:
         self.talk_started_at: datetime | None = None
         self.talk_seconds: float | None = None
         self.talk_group: tuple[Channel, ...] = ()
+        self.talk: Talk | None = None
         self.holds: tuple[Hold, ...] = ()
         self.greetings: tuple[Greeting, ...] = ()
         self.notes: tuple[Noted, ...] = ()

@@ -92,6 +92,7 @@ class Channel:
         "ringing_at",
         "rings",
         "shown_name",
+        "speaks_since",
         "state",
         "uniqueid",
     )
@@ -112,6 +113,7 @@ class Channel:
         self.hangup_cause = -1
         self.requested: tuple[int, datetime | None, int] | None = None  # first HangupRequest: seq, at, cause
         self.held: tuple[datetime | None] | None = None  # since when its far end holds the other
+        self.speaks_since: datetime | None = None  # talk detection hears its far end
         self.partner: Channel | None = None  # the party it last talked to, two by two
         self.former_partner: Channel | None = None
         self.rings = state == RINGING

@@ -7,6 +7,7 @@ from ami_bridge.core.bridging import leave_bridge
 from ami_bridge.core.channels import UP
 from ami_bridge.core.event_types import HangupRequested, HungUp, SoftHangupRequested
 from ami_bridge.core.serving import end_hold
+from ami_bridge.core.talking import fall_silent
 
 # Causes with which the PBX itself refuses a call. Sending that refusal ends the SIP session, which
 # chan_pjsip reports as a HangupRequest of the caller, who did nothing (tried: Busy, 486, cause 17).
@@ -48,6 +49,8 @@ def on_hung_up(book: CallBook, event: HungUp) -> None:
         leave_bridge(book, channel, event.at)
     if channel.held is not None:
         end_hold(book, channel, event.at)
+    if channel.speaks_since is not None:
+        fall_silent(channel, event.at)
     call.live -= 1
     if call.live <= 0:
         book.finish(call, event.at)

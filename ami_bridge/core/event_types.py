@@ -199,6 +199,19 @@ class HoldChanged(NamedTuple):
     held: bool
 
 
+class TalkingChanged(NamedTuple):
+    """``ChannelTalkingStart`` or ``ChannelTalkingStop``: the far end of this channel begins or ceases to speak.
+
+    A stop comes after the silence that proves it; ``lasted_ms`` is how long the speech was without that
+    silence (-1 in a start, and where nobody said).
+    """
+
+    at: datetime | None
+    uniqueid: str
+    talking: bool
+    lasted_ms: int
+
+
 class QueueCallerJoined(NamedTuple):
     """``QueueCallerJoin``; positions count from 1."""
 
@@ -289,6 +302,7 @@ Event = (
     | SoftHangupRequested
     | HungUp
     | HoldChanged
+    | TalkingChanged
     | QueueCallerJoined
     | QueueCallerLeft
     | QueueCallerAbandoned

@@ -18,6 +18,7 @@ from ami_bridge.core.event_types import (
     QueueCallerAbandoned,
     QueueCallerJoined,
     QueueCallerLeft,
+    TalkingChanged,
 )
 from ami_bridge.core.header_values import (
     CHANNEL_BLOCK,
@@ -96,6 +97,23 @@ def _read_unhold(h: Headers, at: datetime | None) -> Event | None:
     return HoldChanged(at, uniqueid, held=False) if uniqueid else None
 
 
+def _read_talking_start(h: Headers, at: datetime | None) -> Event | None:
+    uniqueid = id_of(h, "Uniqueid")
+    return TalkingChanged(at, uniqueid, talking=True, lasted_ms=-1) if uniqueid else None
+
+
+_LONGEST_SPEECH_MS = 24 * 3600 * 1000
+
+
+def _read_talking_stop(h: Headers, at: datetime | None) -> Event | None:
+    if not (uniqueid := id_of(h, "Uniqueid")):
+        return None
+    lasted = whole_of(h, "Duration", -1)
+    return TalkingChanged(
+        at, uniqueid, talking=False, lasted_ms=lasted if lasted <= _LONGEST_SPEECH_MS else -1
+    )
+
+
 def _read_queue_join(h: Headers, at: datetime | None) -> Event | None:
     if not (uniqueid := id_of(h, "Uniqueid")):
         return None
@@ -172,6 +190,8 @@ SERVICE_READERS: dict[str, Callable[[Headers, datetime | None], Event | None]] =
     "Pickup": _read_pickup,
     "Hold": _read_hold,
     "Unhold": _read_unhold,
+    "ChannelTalkingStart": _read_talking_start,
+    "ChannelTalkingStop": _read_talking_stop,
     "QueueCallerJoin": _read_queue_join,
     "QueueCallerLeave": _read_queue_leave,
     "QueueCallerAbandon": _read_queue_abandon,

@@ -18,6 +18,7 @@ from ami_bridge.core.records import (
     Transfer,
 )
 from ami_bridge.core.ringing import RingRuleOf, RingVerdict
+from ami_bridge.core.talking import talk_record
 
 # Our own dialplan's doors (dialplans/extensions.conf.j2); elsewhere the direction is not known.
 _DIRECTION_OF_ENTRY: Mapping[str, Direction] = {"from-carrier": "inbound", "from-agents": "internal"}
@@ -274,6 +275,7 @@ def record_of(
         queue=queues[-1] if queues else None,
         queues=queues,
         talk_seconds=call.talk_seconds,
+        talk=talk_record(call.talk),
         holds=call.holds,
         greetings=call.greetings,
         notes=call.notes,

@@ -105,6 +105,25 @@ class Hold(NamedTuple):
     seconds: float | None
 
 
+class TalkRecord(NamedTuple):
+    """What was said, as talk detection heard it; a side of which it never heard anything has None.
+
+    Only talk that the other side heard counts. ``agent_share`` is the agents' part of all speech (0 to 1).
+    ``*_longest_seconds``: the longest stretch in which the other side did not take its turn.
+    ``caller_first_turn_seconds``: from when they were joined to the caller's first words.
+    """
+
+    agent_seconds: float | None
+    caller_seconds: float | None
+    agent_share: float | None
+    overtalk_seconds: float | None
+    agent_longest_seconds: float | None
+    caller_longest_seconds: float | None
+    agent_turns: int | None
+    caller_turns: int | None
+    caller_first_turn_seconds: float | None
+
+
 class Greeting(NamedTuple):
     """A greeting that our dialplan played to the caller."""
 
@@ -165,6 +184,7 @@ class CallRecord:
     queue: QueueStay | None
     queues: tuple[QueueStay, ...]
     talk_seconds: float | None
+    talk: TalkRecord | None
     holds: tuple[Hold, ...]
     greetings: tuple[Greeting, ...]
     notes: tuple[Noted, ...]

@@ -29,6 +29,7 @@ from ami_bridge.core.facts import (
 )
 from ami_bridge.core.recording import party_of, ring_number_of
 from ami_bridge.core.records import Greeting, Hold, Noted
+from ami_bridge.core.talking import follow
 
 
 def put_through(book: CallBook, leg: Leg, at: datetime | None) -> None:
@@ -166,6 +167,7 @@ def on_hold(book: CallBook, event: HoldChanged) -> None:
     if event.held:
         channel.held = (event.at,)
         book.facts.append(HoldStarted(channel.call.call_id, event.at, channel.uniqueid))
+        follow(channel.call, event.at)
     else:
         end_hold(book, channel, event.at)
     return None
@@ -178,6 +180,7 @@ def end_hold(book: CallBook, channel: Channel, at: datetime | None) -> None:
     hold = Hold(party_of(channel), started_at, at, seconds_between(started_at, at))
     call.holds = (*call.holds, hold)
     book.facts.append(HoldEnded(call.call_id, at, channel.uniqueid))
+    follow(call, at)
 
 
 # Our own dialplan ---------------------------------------------------------------------

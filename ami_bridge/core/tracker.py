@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ami_bridge.core import bridging, dialling, ending, event_types, serving, transferring
+from ami_bridge.core import bridging, dialling, ending, event_types, serving, talking, transferring
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.channels import Channel
 from ami_bridge.core.event_types import ChannelShown, Event
@@ -42,6 +42,7 @@ _HANDLERS: dict[type, Callable[[CallBook, Any], None]] = {
     event_types.MemberConnected: serving.on_member_connected,
     event_types.ParkedTaken: serving.on_unparked,
     event_types.HoldChanged: serving.on_hold,
+    event_types.TalkingChanged: talking.on_talking,
     event_types.DialplanFact: serving.on_dialplan_fact,
 }
 
@@ -133,6 +134,7 @@ class CallTracker:
         for call in list(book.calls.values()):
             if gap is not None:
                 call.gaps = (*call.gaps, gap)
+                talking.fall_silent_all(call, gap.lost_at)
             gone = [
                 channel for channel in call.channels if not channel.gone and channel.uniqueid not in shown
             ]

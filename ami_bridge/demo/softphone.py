@@ -302,6 +302,10 @@ class Softphone:
         """End the call, cancel it, or refuse it with 486 while it rings."""
         await self._control.command("hangup")
 
+    async def hold(self, *, on: bool = True) -> None:
+        """Put the other side on hold, or with ``on=False`` come back."""
+        await self._control.command("hold" if on else "resume")
+
     async def send_dtmf(self, digits: str, *, pause: float = 0.26) -> None:
         """Press keys one after another (RFC 4733), ``pause`` seconds from each to the next.
 

@@ -121,6 +121,18 @@ class Story:
         for uniqueid in uniqueids:
             self.write("BridgeLeave", **self.of(uniqueid), BridgeUniqueid=bridge)
 
+    def begins_to_speak(self, uniqueid: str) -> None:
+        self.write("ChannelTalkingStart", **self.of(uniqueid))
+
+    def ceases_to_speak(self, uniqueid: str, spoke_seconds: float) -> None:
+        """Told after 0.4 s of silence, with the length of the speech without it."""
+        self.write("ChannelTalkingStop", **self.of(uniqueid), Duration=str(round(spoke_seconds * 1000)))
+
+    def speech(self, uniqueid: str, begin: float, end: float) -> None:
+        """The whole turn; the clock stands 0.4 s after its end."""
+        self.at(begin).begins_to_speak(uniqueid)
+        self.at(end + 0.4).ceases_to_speak(uniqueid, end - begin)
+
     def asks_to_end(self, uniqueid: str, cause: int = 16) -> None:
         self.write("HangupRequest", **self.of(uniqueid), Cause=str(cause))
 

@@ -75,6 +75,19 @@ class Office:
         self.story.enter(bridge, one, other)
         self.talks[bridge] = [one, other]
 
+    def speak(self) -> None:
+        """Somebody says something, perhaps into the other's words; the end may never be told."""
+        if self.talks:
+            pair = list(self.choose.choice(list(self.talks.values())))
+            self.choose.shuffle(pair)
+            for channel in pair[: self.choose.randint(1, 2)]:
+                self.later()
+                began = self.story.clock
+                self.story.begins_to_speak(channel)
+                self.later()
+                if self.choose.random() < 0.8:
+                    self.story.ceases_to_speak(channel, max(0.0, self.story.clock - began - 0.4))
+
     def hold(self) -> None:
         if self.talks:
             channel = self.choose.choice(next(iter(self.talks.values())))
@@ -143,7 +156,9 @@ class Office:
 
 
 deeds = st.lists(
-    st.sampled_from(["call", "call", "hold", "blind", "attended", "hang_up"]), min_size=1, max_size=12
+    st.sampled_from(["call", "call", "speak", "speak", "hold", "blind", "attended", "hang_up"]),
+    min_size=1,
+    max_size=12,
 )
 
 
@@ -181,6 +196,7 @@ def check_durations(record: Any) -> None:
     for leg in record.legs:
         assert leg.ring_seconds is None or 0 <= leg.ring_seconds <= length + 0.01
         assert leg.rung == (leg.rang_at is not None)
+    check_talk(record)
     for hold in record.holds:
         assert 0 <= hold.seconds <= length + 0.01
     assert record.hung_up_by in ("caller", "agent", "system", "unknown")
@@ -188,6 +204,26 @@ def check_durations(record: Any) -> None:
         assert transfer.transferee is not None
         assert transfer.outcome
     record.as_json()
+
+
+def check_talk(record: Any) -> None:
+    talk = record.talk
+    if talk is None:
+        return
+    limit = (record.talk_seconds or 0) + 0.01
+    for seconds, longest, turns in [
+        (talk.agent_seconds, talk.agent_longest_seconds, talk.agent_turns),
+        (talk.caller_seconds, talk.caller_longest_seconds, talk.caller_turns),
+    ]:
+        assert (seconds is None) == (longest is None) == (turns is None)
+        assert seconds is None or 0 <= seconds <= limit
+        assert longest is None or 0 <= longest <= limit
+        assert not turns or longest > 0
+    if talk.agent_share is not None:
+        assert 0 <= talk.agent_share <= 1
+        assert 0 <= talk.overtalk_seconds <= min(talk.agent_seconds, talk.caller_seconds)
+    if talk.caller_first_turn_seconds is not None:
+        assert 0 <= talk.caller_first_turn_seconds <= (record.ended_at - record.started_at).total_seconds()
 
 
 _names = sorted(READ_EVENTS)
@@ -224,6 +260,7 @@ def garbage(draw: st.DrawFn) -> dict[str, Any]:
     headers["DialStatus"] = draw(st.sampled_from(["ANSWER", "BUSY", "CANCEL", "RINGING", "", "xyz"]))
     headers["ChannelState"] = draw(st.sampled_from(["0", "4", "5", "6", "", "-7"]))
     headers["DestType"] = draw(st.sampled_from(["App", "Bridge", "Threeway", "Fail", ""]))
+    headers["Duration"] = draw(st.sampled_from(["0", "700", "-5", "x", "99999999999999999999"]))
     headers["Queue"] = draw(st.sampled_from(["sales", ""]))
     headers |= {
         "UserEvent": "FourthRing",

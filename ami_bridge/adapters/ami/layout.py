@@ -62,6 +62,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_TAILS, ("",)),
     **dict.fromkeys(("DialBegin", "DialState", "DialEnd"), ("Dest",)),
     **dict.fromkeys(("BridgeEnter", "BridgeLeave", "Hold", "Unhold", "UserEvent", "NewAccountCode"), ("",)),
+    **dict.fromkeys(("ChannelTalkingStart", "ChannelTalkingStop"), ("",)),
     **dict.fromkeys(("QueueCallerJoin", "QueueCallerLeave", "QueueCallerAbandon"), ("",)),
     **dict.fromkeys(("AgentCalled", "AgentConnect", "AgentRingNoAnswer"), ("",)),
     **dict.fromkeys(("MusicOnHoldStart", "MusicOnHoldStop"), ("",)),
