@@ -7,7 +7,6 @@ are named tuples because making them is much of the work of a call's end.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -150,8 +149,7 @@ class Gap(NamedTuple):
     found_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(NamedTuple):
     """Everything about one call. ``complete`` is False while it lives or when its start was not seen."""
 
     call_id: str
@@ -196,7 +194,7 @@ class CallRecord:
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values: instants as ISO 8601 with zone, nested records as objects."""
-        return {field.name: json_of(getattr(self, field.name)) for field in fields(self)}
+        return _fields(self)
 
 
 def json_of(value: Any) -> Any:

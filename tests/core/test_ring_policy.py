@@ -63,7 +63,7 @@ def rings(
 
 def ends(kind: type[Fact], seconds: float = 5.0, call: str = "c1") -> Fact:
     """One of the facts that stop the clock; what else it says does not matter to the policy."""
-    record = CallRecord.__new__(CallRecord)
+    record = CallRecord._make([None] * len(CallRecord._fields))
     details: dict[type[Fact], dict[str, Any]] = {
         LegAnswered: dict.fromkeys(LegAnswered.__slots__, ""),
         QueueJoined: dict.fromkeys(QueueJoined.__slots__, ""),

