@@ -4,6 +4,9 @@ A stranger's caller ID reaches ``agi_callerid`` raw: with ``%0d%0a`` in a SIP Fr
 lines into this stream. So only the exact sequence of lines is accepted that Asterisk 22 writes
 (``setup_env`` in ``res/res_agi.c``, checked against 22.10), each once, and the last argument must be our
 secret. An injected line is in the wrong place; an injected end of the environment lacks what follows.
+
+The channel that asks is an errand of the one that is served (the dialplan's context ``ask`` says why); the
+last argument before the secret is the uniqueid of the latter.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ END = b"\n\n"
 MAX_BYTES = 8192
 MAX_LINE_BYTES = 1024
 MAX_ARGUMENTS = 8
+#: The uniqueid of the channel that is served, and the secret.
+FIXED_ARGUMENTS = 2
 
 _STEP = re.compile(r"[a-z]{1,32}")
 _UNIQUEID = re.compile(r"[A-Za-z0-9._-]{1,80}")
@@ -59,7 +64,10 @@ class TokenRefused(AgiProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class AgiEnvironment:
-    """Who asks, for which step. ``caller`` is "" when it is withheld or not a number."""
+    """Who asks, for which step.
+
+    ``uniqueid`` is that of the channel that is served; ``caller`` is "" when it is withheld or not a number.
+    """
 
     step: str
     channel: str
@@ -67,7 +75,7 @@ class AgiEnvironment:
     language: str
     caller: str
     arguments: tuple[str, ...]
-    """The step's arguments, without the secret."""
+    """The step's own arguments."""
 
 
 def parse_environment(raw: bytes, token: str) -> AgiEnvironment:
@@ -80,18 +88,18 @@ def parse_environment(raw: bytes, token: str) -> AgiEnvironment:
     if len(raw) > MAX_BYTES or not raw.endswith(END):
         raise AgiProtocolError("the environment is too long or has no end")
     lines = raw[: -len(END)].split(b"\n")
-    if not len(ORDER) < len(lines) <= len(ORDER) + MAX_ARGUMENTS:
+    if not len(ORDER) + FIXED_ARGUMENTS <= len(lines) <= len(ORDER) + MAX_ARGUMENTS:
         raise AgiProtocolError(f"the environment has {len(lines)} lines")
     names = (*ORDER, *(f"agi_arg_{index}" for index in range(1, len(lines) - len(ORDER) + 1)))
     values = [_value(line, name) for line, name in zip(lines, names, strict=True)]
     given = dict(zip(ORDER, values, strict=False))
-    *arguments, secret = values[len(ORDER) :]
+    *arguments, served, secret = values[len(ORDER) :]
     if not hmac.compare_digest(secret.encode(), token.encode()):
         raise TokenRefused("the last argument is not the secret of this service")
     return AgiEnvironment(
         step=_matching(_STEP, given, "agi_network_script"),
         channel=given["agi_channel"],
-        uniqueid=_matching(_UNIQUEID, given, "agi_uniqueid"),
+        uniqueid=_matching(_UNIQUEID, {"the served channel": served}, "the served channel"),
         language=given["agi_language"],
         caller=_caller(given["agi_callerid"], given["agi_callingpres"]),
         arguments=tuple(arguments),

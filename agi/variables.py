@@ -28,6 +28,15 @@ class Variable(StrEnum):
     MAX_SECONDS = "FR_MAX_SECONDS"  # longest recording
     NUMBER = "FR_NUMBER"  # the customer to be dialled: E.164 digits without plus
 
+    # Set by the dialplan for one request to the AGI (its context "ask").
+    STEP = "FR_STEP"  # greeting | turn
+    ASK_1 = "FR_ASK_1"  # the step's arguments
+    ASK_2 = "FR_ASK_2"
+    ASK_3 = "FR_ASK_3"
+    ASKED = "FR_ASKED"  # number of the request on this channel
+    ASKER = "FR_ASKER"  # name of the channel that is served
+    ASKER_ID = "FR_ASKER_ID"  # its uniqueid
+
     # Set by the dialplan while it performs a conversation, handed to the step as arguments.
     RESULT = "FR_RESULT"  # what came of the last turn: keys, or the RECORD_STATUS
     CONVERSATION = "FR_CONVERSATION"  # capture | briefing
@@ -45,6 +54,19 @@ class Variable(StrEnum):
     STATE = "FR_STATE"  # device state of the phone being offered
     PEER = "FR_PEER"  # channel of the agent who has answered
     ENDPOINT = "FR_ENDPOINT"  # that channel's endpoint
+    GREETED = "FR_GREETED"  # "1" once the greeting of the agent who answered has been said
     TALKED = "FR_TALKED"  # "1" once caller and member of the queue were connected
     OUTCOME = "FR_OUTCOME"  # how the attempt to ring a customer ended
     SPOOL = "FR_SPOOL"  # plain recording, taken without the AGI
+
+
+#: What a step can answer with: the dialplan carries these, and no others, from the errand to the served channel.
+ANSWERS = (
+    Variable.FILES,
+    Variable.DO,
+    Variable.DIGITS,
+    Variable.WAIT,
+    Variable.RECORDING,
+    Variable.MAX_SECONDS,
+    Variable.NUMBER,
+)

@@ -144,8 +144,10 @@ def _elsewhere(dialplan: _Dialplan, caller: _Caller, app: str) -> Iterator[_Call
     elif app.startswith("Background("):
         yield from _goto(dialplan, caller, f"{context},1,1")
     elif app.startswith("AGI("):
-        # An absolute time-out goes to T and forgets no Gosub.
-        yield from _goto(dialplan, caller, f"{context},T,1")
+        raise _LurchError(
+            f"[{context}] {caller.at[1]} runs AGI on the caller's own channel: whoever answers can hold him there. "
+            "Ask through [ask]."
+        )
 
 
 def _goto(dialplan: _Dialplan, caller: _Caller, target: str) -> Iterator[_Caller]:

@@ -14,8 +14,10 @@ from typing import Any
 
 import jinja2
 
+from agi.variables import ANSWERS
 from agi.voice.prompts import music_folder, prompts_folder
 from ami_bridge import secrets
+from ami_bridge.core.errands import ERRAND
 from ami_bridge.core.events import READ_EVENTS
 from ami_bridge.pbx.paths import PbxPaths
 from ami_bridge.resources import shipped_folder
@@ -128,6 +130,8 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "agi_url": f"agi://{settings.network.address}:{settings.network.agi_port}",
         "agi_token": token,
         "agi_limit_seconds": AGI_LIMIT_SECONDS,
+        "answers": [str(name) for name in ANSWERS],
+        "errand": ERRAND,
         "farewell_wait_seconds": FAREWELL_WAIT_SECONDS,
         "prompts": prompts_folder(settings),
         "music": music_folder(settings),

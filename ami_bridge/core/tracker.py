@@ -13,6 +13,7 @@ from typing import Any
 from ami_bridge.core import bridging, dialling, ending, event_types, serving, talking, transferring
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.channels import Channel
+from ami_bridge.core.errands import is_errand
 from ami_bridge.core.event_types import ChannelShown, Event
 from ami_bridge.core.facts import Fact
 from ami_bridge.core.live_calls import LiveCall, live_form
@@ -130,7 +131,7 @@ class CallTracker:
         book = self._book
         gap = Gap(book.link_lost_at, at) if book.link_is_lost else None
         book.link_is_lost, book.link_lost_at = False, None
-        shown = {line.uniqueid: line for line in channels}
+        shown = {line.uniqueid: line for line in channels if not is_errand(line.channel)}
         for call in list(book.calls.values()):
             if gap is not None:
                 call.gaps = (*call.gaps, gap)

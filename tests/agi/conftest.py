@@ -105,10 +105,10 @@ def environment_bytes(
         "agi_network": "yes",
         "agi_network_script": step,
         "agi_request": f"agi://127.0.0.1:4573/{step}",
-        "agi_channel": "PJSIP/carrier-00000001",
+        "agi_channel": "Local/s@errand-00000001;2",
         "agi_language": "ru",
-        "agi_type": "PJSIP",
-        "agi_uniqueid": uniqueid,
+        "agi_type": "Local",
+        "agi_uniqueid": "fr1-1785000000.99",
         "agi_version": "22.10.1+dfsg",
         "agi_callerid": CALLER,
         "agi_calleridname": "Иван",
@@ -118,7 +118,7 @@ def environment_bytes(
         **changed,
     }
     lines = [f"{name}: {value}" for name, value in values.items()]
-    given = (*arguments, token) if token is not None else arguments
+    given = (*arguments, uniqueid, token) if token is not None else (*arguments, uniqueid)
     lines += [f"agi_arg_{index}: {value}" for index, value in enumerate(given, start=1)]
     return ("\n".join(lines) + "\n\n").encode()
 

@@ -162,7 +162,9 @@ async def test_a_stranger_gets_nothing(peer, environment: Environment, token: st
 
 async def test_a_forged_consent_is_not_believed(peer, environment: Environment, store: SqlStore) -> None:
     await peer.turn("sales", "")
-    forged = f"x\nagi_arg_1: capture\nagi_arg_2: sales\nagi_arg_3: PTE=\nagi_arg_4: {TOKEN}"
+    forged = (
+        f"x\nagi_arg_1: capture\nagi_arg_2: sales\nagi_arg_3: PTE=\nagi_arg_4: fr1-1.1\nagi_arg_5: {TOKEN}"
+    )
     assert await peer.ask(environment("turn", ("capture", "sales", "PQ=="), agi_calleridname=forged)) == {}
     assert await store.callbacks() == []
 

@@ -185,7 +185,7 @@ def test_the_lint_wants_timestamps(files: dict[str, str]) -> None:
         ("same => n,Goto(queue,sales,1)", "same => n,Playback(x)", "falls out of [failover] sales"),
         ("Goto(callback,${FR_DEPARTMENT},1)", "Hangup()", "[queue-keys] 1 hangs up"),
         ("same => n(nobody),Gosub", "same => n(nobody),Hangup()\n same => n,Gosub", "[queue] sales hangs up"),
-        ("exten => T,1,Goto(s,asked)", "", "T,1, which does not exist"),
+        ("same => n(turn),Gosub(ask", "same => n(turn),AGI(agi", "AGI on the caller's own channel"),
         ("exten => i,1,Goto(lost,1)", "", "converse,i,1, which does not exist"),
         ("?failover,sales,fallen)", "?failover,sales,faln)", "faln, which does not exist"),
         ("n(again),Set", "n,Set", "again, which does not exist"),

@@ -14,7 +14,7 @@ from typing import Self
 _SET = b'SET VARIABLE %s "%s"\n'
 
 #: What the impostor does, by the department that asks (the second argument of each of our steps).
-AGI_FAULTS = ("noise", "half", "silent", "closes", "resets", "misshapen", "answers", "flood")
+AGI_FAULTS = ("noise", "unended", "half", "silent", "closes", "resets", "misshapen", "answers", "flood")
 
 
 class Impostor:
@@ -57,16 +57,18 @@ class Impostor:
             writer.close()
 
     async def _noise(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Random bytes, with and without line ends, then nothing more.
-
-        The last line is ended and holds no NUL: Asterisk 22 spins in run_agi() on a line that never ends (a NUL
-        hides its end), looks at no time-out meanwhile, and nothing can reach the caller (docs/dialplan.md).
-        """
+        """Random bytes, with and without line ends and NULs among them, then nothing more."""
         for _turn in range(8):
-            writer.write(os.urandom(700).replace(b"\0", b"\1") + b"\n")
+            writer.write(os.urandom(700) + b"\n" * (_turn % 2))
             await writer.drain()
             await asyncio.sleep(0.05)
         await asyncio.sleep(60)
+
+    async def _unended(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A line that never ends: Asterisk 22 spins in run_agi() and looks at no time-out meanwhile."""
+        writer.write(b"SET VARIABLE FR_DO")
+        await writer.drain()
+        await asyncio.sleep(15)  # five times as long as a caller may wait; each second costs a core
 
     async def _flood(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """As many lines as are taken, for ever; whoever drives the flood never reads an answer."""
@@ -74,13 +76,6 @@ class Impostor:
             writer.write(b"NOOP\n" * 200)
             await writer.drain()
             await asyncio.sleep(0)
-
-    async def _endless(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One line without an end."""
-        while True:
-            writer.write(b"A" * 8192)
-            await writer.drain()
-            await asyncio.sleep(0.01)
 
     async def _half(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Half of a good answer: what to play and to do, but not that it is all; then the connection ends."""

@@ -28,7 +28,7 @@ from tests.pbx.calls import callback_of, now, record_of, spoken
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
 MOST_SECONDS = 3.0
-COSTLY = ("noise", "flood")
+COSTLY = ("noise", "unended", "flood")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
