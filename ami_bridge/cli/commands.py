@@ -7,13 +7,14 @@ import dataclasses
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from ami_bridge import __version__
-from ami_bridge.adapters.store import SqlStore, Store
-from ami_bridge.cli import bench, pbx, recording
+from ami_bridge.adapters.store import Store
+from ami_bridge.cli import bench, pbx, recording, user
+from ami_bridge.cli.opening import with_store
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
 from ami_bridge.cli.tables import print_json_lines, print_table
 from ami_bridge.logs import set_up_logging
@@ -21,9 +22,8 @@ from ami_bridge.settings import Settings, default_config_path, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(pbx.app, name="pbx", help="The private Asterisk: build, start, stop, status.")
+app.add_typer(user.app, name="user", help="Who may use the desk: add, list, passwd, disable, token …")
 app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
-
-T = TypeVar("T")
 
 
 def _version(wanted: bool) -> None:
@@ -166,7 +166,7 @@ def calls(
             limit=recording.MOST_CALLS if gaps else limit,
         )
 
-    found = _with_store(config, ask)
+    found = with_store(config, ask)
     if gaps:
         _print_gaps([call.record for call in found if call.record.get("gaps")][:limit], as_json)
         return
@@ -229,7 +229,7 @@ def callbacks(
             since=parse_instant(since, "--since"), until=parse_instant(until, "--until"), limit=limit
         )
 
-    found = _with_store(config, ask)
+    found = with_store(config, ask)
     if as_json:
         print_json_lines(dataclasses.asdict(callback) for callback in found)
         return
@@ -354,15 +354,3 @@ def demo(
     from ami_bridge.demo.runner import run_demo
 
     sys.exit(asyncio.run(run_demo(config or default_config_path(), once=once)))
-
-
-def _with_store(config: Path | None, ask: Callable[[Store], Awaitable[T]]) -> T:
-    async def asking() -> T:
-        store = SqlStore(load_settings(config).store_url)
-        await store.open()
-        try:
-            return await ask(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(asking())

@@ -10,12 +10,15 @@ from prometheus_client import CollectorRegistry
 
 from ami_bridge.adapters.store import Store
 from ami_bridge.desk import callbacks_api, calls_api, health, live
-from ami_bridge.desk.auth import TOKEN
-from ami_bridge.desk.endpoint import SETTINGS, STORE, Ask, Endpoint
+from ami_bridge.desk.auth import authenticated
+from ami_bridge.desk.endpoint import Ask, Endpoint
 from ami_bridge.desk.faults import one_sentence, safe_headers
 from ami_bridge.desk.guard import tell_guard
+from ami_bridge.desk.keys import SETTINGS, STORE, TOKEN
+from ami_bridge.desk.login import add_login
 from ami_bridge.desk.openapi import openapi
 from ami_bridge.desk.pages import add_pages
+from ami_bridge.desk.rights import check_routes
 from ami_bridge.settings import Settings
 
 #: Bytes of the largest body. A note's fields are at most 4,000 characters each.
@@ -33,7 +36,8 @@ def create_app(
     if len(token) < 12:
         raise ValueError("The desk's token must have at least 12 characters.")
     app = web.Application(
-        middlewares=[tell_guard, health.counted, one_sentence], client_max_size=LARGEST_BODY
+        middlewares=[tell_guard, health.counted, one_sentence, authenticated],
+        client_max_size=LARGEST_BODY,
     )
     feed = live.Feed(store, settings)
     app[STORE], app[SETTINGS], app[TOKEN] = store, settings, token
@@ -41,9 +45,11 @@ def create_app(
     app.cleanup_ctx.append(feed.follow)
     app.on_shutdown.append(feed.close)
     app.on_response_prepare.append(safe_headers)
+    add_login(app)
     add_pages(app)
     for endpoint in _endpoints():
         app.router.add_route(endpoint.method, endpoint.path, endpoint.__call__)
+    check_routes(app)
     return app
 
 
@@ -54,7 +60,7 @@ def _endpoints() -> list[Endpoint]:
     async def show_openapi(_ask: Ask) -> web.StreamResponse:
         return web.json_response(document)
 
-    itself = Endpoint("GET", "/api/v1/openapi.json", show_openapi, "This document", public=True)
+    itself = Endpoint("GET", "/api/v1/openapi.json", show_openapi, "This document", role=None)
     endpoints = [*described, itself]
     document.update(openapi(endpoints, _version()))
     return endpoints

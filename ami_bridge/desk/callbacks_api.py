@@ -14,6 +14,7 @@ from aiohttp import web
 from ami_bridge.adapters.store import AuditEntry, NotStored
 from ami_bridge.core.callbacks import Callback, CallbackEvent
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
+from ami_bridge.desk.rights import Scope
 from ami_bridge.desk.shapes import (
     CallbackDetail,
     CallbackOut,
@@ -119,6 +120,7 @@ ENDPOINTS = (
         list_callbacks,
         "List callbacks, newest first",
         Callbacks,
+        scope=Scope.CALLBACKS_READ,
         query=CallbacksQuery,
     ),
     Endpoint(
@@ -127,6 +129,7 @@ ENDPOINTS = (
         show_callback,
         "Show a callback with its evidence",
         CallbackDetail,
+        scope=Scope.CALLBACKS_READ,
         faults=(404,),
     ),
     Endpoint(
@@ -134,6 +137,7 @@ ENDPOINTS = (
         "/api/v1/callbacks/{id}/recordings/{part:name|subject}",
         play_recording,
         "Hear what the caller said",
+        scope=Scope.CALLBACKS_READ,
         media="audio/wav",
         faults=(404,),
     ),
@@ -143,6 +147,7 @@ ENDPOINTS = (
         cancel_callback,
         "Call a callback off",
         CallbackOut,
+        scope=Scope.CALLBACKS_WRITE,
         body=CancelIn,
         faults=(404, 408, 409, 413, 415),
     ),

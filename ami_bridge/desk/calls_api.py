@@ -8,6 +8,7 @@ from typing import cast
 
 from ami_bridge.adapters.store import NotStored
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
+from ami_bridge.desk.rights import Scope
 from ami_bridge.desk.shapes import (
     AgentOut,
     Agents,
@@ -62,14 +63,31 @@ async def list_agents(ask: Ask) -> Agents:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/v1/calls", list_calls, "List calls, newest first", Calls, query=CallsQuery),
-    Endpoint("GET", "/api/v1/calls/{id}", show_call, "Show a call with its notes", CallDetail, faults=(404,)),
+    Endpoint(
+        "GET",
+        "/api/v1/calls",
+        list_calls,
+        "List calls, newest first",
+        Calls,
+        scope=Scope.CALLS_READ,
+        query=CallsQuery,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/calls/{id}",
+        show_call,
+        "Show a call with its notes",
+        CallDetail,
+        scope=Scope.CALLS_READ,
+        faults=(404,),
+    ),
     Endpoint(
         "POST",
         "/api/v1/calls/{id}/notes",
         add_note,
         "Add the next version of a call's note",
         NoteOut,
+        scope=Scope.NOTES_WRITE,
         body=NoteIn,
         status=201,
         faults=(404, 408, 413, 415),
@@ -77,5 +95,5 @@ ENDPOINTS = (
             ("Idempotency-Key", "The same key again adds nothing and returns what was added first."),
         ),
     ),
-    Endpoint("GET", "/api/v1/agents", list_agents, "List agents", Agents),
+    Endpoint("GET", "/api/v1/agents", list_agents, "List agents", Agents, scope=Scope.DIRECTORY_READ),
 )

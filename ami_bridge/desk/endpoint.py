@@ -13,14 +13,9 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from ami_bridge.adapters.store import Store
-from ami_bridge.desk.auth import Guest, visitor
+from ami_bridge.desk.keys import ACCOUNT, BODY_SECONDS, SETTINGS, STORE
+from ami_bridge.desk.rights import PUBLIC, Account, Needs, Role, Scope
 from ami_bridge.settings import Settings
-
-#: Seconds in which a request's body has to arrive. aiohttp itself waits for ever.
-BODY_SECONDS = 10.0
-
-STORE: web.AppKey[Store] = web.AppKey("store", Store)
-SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 
 
 class Nothing(BaseModel):
@@ -34,14 +29,22 @@ class Ask:
     request: web.Request
     store: Store
     settings: Settings
-    who: str
+    account: Account
     query: Any
     body: Any
+
+    @property
+    def who(self) -> str:
+        """The name of who asks."""
+        return self.account.name
 
     def named(self, part: str) -> str:
         """The value of ``{part}`` in the path."""
         return self.request.match_info[part]
 
+
+#: Who asks what is open to everybody.
+_NOBODY = Account("", Role.AGENT, departments=frozenset(), scopes=frozenset())
 
 Answer = BaseModel | web.StreamResponse
 
@@ -58,17 +61,24 @@ class Endpoint:
     media: str = "application/json"
     query: type[BaseModel] = Nothing
     body: type[BaseModel] | None = None
-    public: bool = False
+    role: Role | None = Role.AGENT
+    scope: Scope | None = None
     status: int = 200
     faults: tuple[int, ...] = ()
     headers_in: tuple[tuple[str, str], ...] = field(default=())
+    while_one_time: bool = False
+
+    @property
+    def needs(self) -> Needs:
+        """What :func:`~ami_bridge.desk.rights.needs_of` finds: who may call this."""
+        return PUBLIC if self.role is None else Needs(self.role, self.scope, self.while_one_time)
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """Check who asks and what is asked, then hand over."""
-        who = "" if self.public else (await visitor(request, request.app[STORE])).name
+        """Check what is asked, then hand over; who asks was checked at the door."""
         query = _checked(self.query, dict(request.query), "query")
         body = await _read_body(request, self.body) if self.body else None
-        ask = Ask(request, request.app[STORE], request.app[SETTINGS], who, query, body)
+        account = request[ACCOUNT] or _NOBODY
+        ask = Ask(request, request.app[STORE], request.app[SETTINGS], account, query, body)
         answer = await self.handler(ask)
         if isinstance(answer, web.StreamResponse):
             return answer
@@ -116,4 +126,4 @@ def _said(problem: Any) -> str:
     return str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
 
 
-__all__ = ["Answer", "Ask", "Endpoint", "Guest", "Nothing", "fault"]
+__all__ = ["SETTINGS", "STORE", "Answer", "Ask", "Endpoint", "Nothing", "fault"]

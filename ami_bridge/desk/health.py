@@ -134,7 +134,7 @@ async def metrics(ask: Ask) -> web.StreamResponse:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/healthz", healthz, "Say whether the process lives", Alive, public=True),
-    Endpoint("GET", "/readyz", readyz, "Say whether it can do its work", Ready, public=True),
-    Endpoint("GET", "/metrics", metrics, "Figures for Prometheus", media="text/plain", public=True),
+    Endpoint("GET", "/healthz", healthz, "Say whether the process lives", Alive, role=None),
+    Endpoint("GET", "/readyz", readyz, "Say whether it can do its work", Ready, role=None),
+    Endpoint("GET", "/metrics", metrics, "Figures for Prometheus", media="text/plain", role=None),
 )

@@ -19,6 +19,7 @@ from ami_bridge.adapters.live_wire import follow_wire, wire_path
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.desk.board import Audience, Board, Frame, Position, audience_of, change_form, event_block, iso
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
+from ami_bridge.desk.rights import Scope
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -223,6 +224,7 @@ ENDPOINTS = (
         live,
         "Follow what happens as server-sent events: picture, live, link (calls that go on), call, note, callback, "
         "directory (what is stored), reset (load everything again)",
+        scope=Scope.LIVE_READ,
         media="text/event-stream",
         headers_in=(("Last-Event-ID", "Continue after this event."),),
     ),

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from ami_bridge.desk.endpoint import Endpoint
 from ami_bridge.desk.shapes import Fault
 
+_SCHEMES = ("bearer", "session")
 _PART = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
@@ -53,14 +54,17 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             *_header_parameters(endpoint),
         ],
         "responses": _responses(endpoint),
-        # A cookie is good for reading only; see auth.py.
-        "security": [] if endpoint.public else [{"bearer": []}],
+        # OpenAPI 3.1 lets any scheme name the scopes that it wants; the role is ours to add.
+        "security": [] if endpoint.role is None else [{scheme: _scopes(endpoint)} for scheme in _SCHEMES],
+        "x-role": endpoint.role.value if endpoint.role else "everybody",
     }
-    if not endpoint.public and endpoint.method == "GET":
-        operation["security"].append({"session": []})
     if endpoint.body:
         operation["requestBody"] = {"required": True, "content": _content(endpoint.body)}
     return operation
+
+
+def _scopes(endpoint: Endpoint) -> list[str]:
+    return [endpoint.scope.value] if endpoint.scope else []
 
 
 def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
@@ -108,9 +112,9 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     responses: dict[str, Any] = {str(endpoint.status): {"description": "Done.", "content": content}}
     if endpoint.path == "/readyz":
         return responses | {"503": {"description": "Not ready.", "content": content}}
-    if endpoint.public:
+    if endpoint.role is None:
         return responses
-    for status in sorted({400, 401, 503, *endpoint.faults}):
+    for status in sorted({400, 401, 403, 503, *endpoint.faults}):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": _content(Fault)}
     if endpoint.media == "audio/wav":
         responses["206"] = {"description": "The part that Range asked for.", "content": {endpoint.media: {}}}

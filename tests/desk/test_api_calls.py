@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient
 
-from ami_bridge.adapters.store import AgentEntry, Store, UserEntry
+from ami_bridge.adapters.store import AgentEntry, Store
 from ami_bridge.core.callbacks import Callback, CallbackEvent, Consent
 from ami_bridge.settings import Settings
+
+from .conftest import add_user, token_of
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NOTE = {
@@ -117,9 +118,8 @@ async def test_a_note_is_added_in_versions_and_once_per_key(desk: TestClient, st
 
 async def test_a_note_bears_the_name_of_who_wrote_it(stranger: TestClient, store: Store) -> None:
     await save_call(store)
-    token = "annas-own-token"
-    await store.save_user(UserEntry("anna", "agent", hashlib.sha256(token.encode()).hexdigest(), START))
-    headers = {"Authorization": f"Bearer {token}"}
+    await add_user(store, "anna", extension="101")
+    headers = await token_of(store, "anna", "notes:write")
     answer = await stranger.post("/api/v1/calls/c1/notes", json=NOTE, headers=headers)
     assert (await answer.json())["author"] == "anna"
 

@@ -150,7 +150,7 @@ async def test_the_document_names_exactly_the_routes_that_exist(stranger: TestCl
     document = await (await stranger.get("/api/v1/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    pages = {"/", "/login", "/logout", "/static"}
+    pages = {"/", "/login", "/logout", "/password", "/static"}
     routes = {
         (route.method, re.sub(r":[^}]*", "", route.resource.canonical))
         for route in stranger.app.router.routes()  # type: ignore[union-attr]

@@ -19,13 +19,15 @@ from ami_bridge.adapters.store.entries import (
     Note,
     NotStored,
     PromptEntry,
+    SessionEntry,
     StaleFence,
     StoredCall,
     StoreUnavailable,
+    TokenEntry,
     UserEntry,
 )
 from ami_bridge.adapters.store.memory import MemoryStore
-from ami_bridge.adapters.store.port import CallbackStore, CallStore, DeskStore, Store
+from ami_bridge.adapters.store.port import AccountStore, CallbackStore, CallStore, DeskStore, Store
 from ami_bridge.adapters.store.sql import SqlStore
 
 
@@ -44,6 +46,7 @@ async def opened_store(url: str) -> AsyncIterator[Store]:
 _proved: type[Store] = MemoryStore
 
 __all__ = [
+    "AccountStore",
     "AgentEntry",
     "AuditEntry",
     "CallStore",
@@ -57,11 +60,13 @@ __all__ = [
     "NotStored",
     "Note",
     "PromptEntry",
+    "SessionEntry",
     "SqlStore",
     "StaleFence",
     "Store",
     "StoreUnavailable",
     "StoredCall",
+    "TokenEntry",
     "UserEntry",
     "opened_store",
 ]

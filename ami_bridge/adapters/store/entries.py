@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from ami_bridge.errors import FourthRingError
 
@@ -118,13 +118,61 @@ class PromptEntry:
 
 @dataclass(frozen=True, slots=True)
 class UserEntry:
-    """Somebody who may use the desk; ``role`` is agent, supervisor or admin."""
+    """Somebody who may use the desk; ``role`` is agent, supervisor or admin.
+
+    ``extension`` is an agent's own phone. ``departments`` limits a supervisor to some; empty: all.
+    ``one_time``: the password was made for them and must be changed. ``totp_step`` is the last one used.
+    """
 
     name: str
     role: str
-    token_hash: str
     created_at: datetime
+    extension: str = ""
+    departments: tuple[str, ...] = ()
+    password_hash: str = field(default="", repr=False)
+    one_time: bool = False
+    totp_secret: str = field(default="", repr=False)
+    totp_step: int = 0
     active: bool = True
+
+
+class UserFields(TypedDict, total=False):
+    """What may be changed about a user; see :class:`UserEntry`."""
+
+    role: str
+    extension: str
+    departments: tuple[str, ...]
+    password_hash: str
+    one_time: bool
+    totp_secret: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEntry:
+    """A secret for programs that act as ``user``, known here by its SHA-256 (hex) alone."""
+
+    id: str
+    user: str
+    label: str
+    token_hash: str = field(repr=False)
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEntry:
+    """A browser in which ``user`` logged in, known by the SHA-256 (hex) of its cookie alone."""
+
+    cookie_hash: str = field(repr=False)
+    id: str
+    user: str
+    created_at: datetime
+    expires_at: datetime
+    address: str = ""
+    browser: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,18 +22,18 @@ from ami_bridge.adapters.store.entries import (
     NotStored,
     PromptEntry,
     StoredCall,
-    UserEntry,
     absorbed_ids_of,
     call_of_record,
     clean,
     uniqueids_of,
     utc,
 )
+from ami_bridge.adapters.store.memory_accounts import MemoryAccounts
 from ami_bridge.adapters.store.memory_callbacks import MemoryCallbacks
 from ami_bridge.adapters.store.port import KEPT_CHANGES
 
 
-class MemoryStore(MemoryCallbacks):
+class MemoryStore(MemoryAccounts, MemoryCallbacks):
     """:class:`ami_bridge.adapters.store.port.Store` in dictionaries."""
 
     def __init__(self) -> None:
@@ -44,7 +44,6 @@ class MemoryStore(MemoryCallbacks):
         self._departments: dict[str, DepartmentEntry] = {}
         self._agents: dict[str, AgentEntry] = {}
         self._prompts: dict[str, PromptEntry] = {}
-        self._users: dict[str, UserEntry] = {}
         self._heartbeats: dict[tuple[str, str], Heartbeat] = {}
         self._audits: dict[str, AuditEntry] = {}
         self._changes: list[Change] = []
@@ -132,7 +131,7 @@ class MemoryStore(MemoryCallbacks):
         """Oldest first."""
         return list(self._notes.get(call_id, ()))
 
-    # Conversations, the directory, prompts, users -------------------------------------
+    # Conversations, the directory, prompts -------------------------------------------
 
     async def put_conversation(
         self, key: str, state: Mapping[str, Any], *, at: datetime | None = None
@@ -176,19 +175,6 @@ class MemoryStore(MemoryCallbacks):
     async def prompt(self, version: str) -> PromptEntry | None:
         """One version."""
         return self._prompts.get(version)
-
-    async def save_user(self, user: UserEntry) -> None:
-        """Insert or replace."""
-        self._users[user.name] = user
-
-    async def users(self) -> list[UserEntry]:
-        """By name."""
-        return [self._users[name] for name in sorted(self._users)]
-
-    async def user_of_token(self, token_hash: str) -> UserEntry | None:
-        """Active users only."""
-        users = (user for user in self._users.values() if user.active and user.token_hash == token_hash)
-        return next(users, None)
 
     # Heartbeats, audit, changes -------------------------------------------------------
 

@@ -20,8 +20,11 @@ from ami_bridge.adapters.store.entries import (
     Heartbeat,
     Note,
     PromptEntry,
+    SessionEntry,
     StoredCall,
+    TokenEntry,
     UserEntry,
+    UserFields,
 )
 from ami_bridge.core.callbacks import (
     Attempt,
@@ -225,15 +228,6 @@ class DeskStore(Protocol):
     async def prompt(self, version: str) -> PromptEntry | None:
         """One prompt version."""
 
-    async def save_user(self, user: UserEntry) -> None:
-        """Insert or replace a user of the desk."""
-
-    async def users(self) -> list[UserEntry]:
-        """Every user, by name."""
-
-    async def user_of_token(self, token_hash: str) -> UserEntry | None:
-        """The active user whose token has this SHA-256 (hex)."""
-
     async def beat(
         self, service: str, node: str, detail: Mapping[str, Any], *, at: datetime | None = None
     ) -> None:
@@ -256,7 +250,47 @@ class DeskStore(Protocol):
         """The newest sequence number, 0 when nothing has ever happened."""
 
 
-class Store(CallStore, CallbackStore, DeskStore, Protocol):
+class AccountStore(Protocol):
+    """Users of the desk, their sessions and tokens."""
+
+    async def add_user(self, user: UserEntry) -> bool:
+        """Insert; False when the name is taken, and then nothing is changed."""
+
+    async def amend_user(self, name: str, **fields: Unpack[UserFields]) -> UserEntry:
+        """Change these fields and no other. Raises NotStored."""
+
+    async def user(self, name: str) -> UserEntry | None:
+        """One user, active or not."""
+
+    async def users(self) -> list[UserEntry]:
+        """Every user, by name."""
+
+    async def take_totp_step(self, name: str, step: int) -> bool:
+        """Use up a time step of the user's second factor; False when it, or a later one, was used before."""
+
+    async def save_token(self, token: TokenEntry) -> None:
+        """Insert or replace."""
+
+    async def tokens(self, user: str | None = None) -> list[TokenEntry]:
+        """Tokens of ``user`` or of all, newest first, the ended ones too."""
+
+    async def user_of_token(self, token_hash: str, now: datetime) -> tuple[UserEntry, TokenEntry] | None:
+        """The active user behind a token that is neither revoked nor expired at ``now``."""
+
+    async def open_session(self, session: SessionEntry) -> None:
+        """Keep a login; sessions that are over by then are forgotten."""
+
+    async def user_of_session(self, cookie_hash: str, now: datetime) -> tuple[UserEntry, SessionEntry] | None:
+        """The active user behind a session that is not over at ``now``."""
+
+    async def sessions(self, user: str, now: datetime) -> list[SessionEntry]:
+        """The user's sessions that are not over, newest first."""
+
+    async def end_sessions(self, user: str, *, only: str | None = None, but: str | None = None) -> int:
+        """End the session with the id ``only``, or all but ``but``; returns how many."""
+
+
+class Store(CallStore, CallbackStore, DeskStore, AccountStore, Protocol):
     """The whole port."""
 
     async def open(self) -> None:

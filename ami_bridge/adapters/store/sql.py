@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from ami_bridge.adapters.store.database import Database
+from ami_bridge.adapters.store.sql_accounts import SqlAccounts
 from ami_bridge.adapters.store.sql_callbacks import SqlCallbacks
 from ami_bridge.adapters.store.sql_calls import SqlCalls
 from ami_bridge.adapters.store.sql_desk import SqlDesk
 
 
-class SqlStore(SqlCalls, SqlCallbacks, SqlDesk):
+class SqlStore(SqlCalls, SqlCallbacks, SqlDesk, SqlAccounts):
     """:class:`ami_bridge.adapters.store.port.Store` on a database.
 
     ``url`` is SQLAlchemy's: ``sqlite+aiosqlite:////abs/path.db`` or ``postgresql+asyncpg://user@host/name``.

@@ -1,4 +1,4 @@
-"""Conversations, the directory, prompts, users, heartbeats, the audit trail and the change feed in SQL."""
+"""Conversations, the directory, prompts, heartbeats, the audit trail and the change feed in SQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from ami_bridge.adapters.store.entries import (
     DepartmentEntry,
     Heartbeat,
     PromptEntry,
-    UserEntry,
     clean,
     utc,
 )
@@ -79,23 +78,6 @@ class SqlDesk:
         """One version."""
         rows = await self._rows(sa.select(t.prompt).where(t.prompt.c.version == clean(version)))
         return entry_of(PromptEntry, rows[0]) if rows else None
-
-    async def save_user(self, user: UserEntry) -> None:
-        """Insert or replace."""
-        async with self._database.writing() as connection:
-            await put(connection, t.user, columns_of(user, t.user))
-
-    async def users(self) -> list[UserEntry]:
-        """By name."""
-        return [
-            entry_of(UserEntry, row) for row in await self._rows(sa.select(t.user).order_by(t.user.c.name))
-        ]
-
-    async def user_of_token(self, token_hash: str) -> UserEntry | None:
-        """Active users only."""
-        condition = (t.user.c.token_hash == clean(token_hash), t.user.c.active)
-        rows = await self._rows(sa.select(t.user).where(*condition))
-        return entry_of(UserEntry, rows[0]) if rows else None
 
     async def beat(
         self, service: str, node: str, detail: Mapping[str, Any], *, at: datetime | None = None

@@ -216,9 +216,41 @@ user = sa.Table(
     metadata,
     sa.Column("name", sa.Text(), primary_key=True),
     _text("role"),
-    sa.Column("token_hash", sa.Text(), nullable=False, unique=True),
     sa.Column("created_at", Instant(), nullable=False),
+    _text("extension"),
+    sa.Column("departments", Document, nullable=False, server_default="[]"),
+    _text("password_hash"),
+    sa.Column("one_time", sa.Boolean(), nullable=False, server_default=sa.false()),
+    _text("totp_secret"),
+    sa.Column("totp_step", sa.BigInteger(), nullable=False, server_default="0"),
     sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.true()),
+)
+
+token = sa.Table(
+    "token",
+    metadata,
+    sa.Column("id", sa.Text(), primary_key=True),
+    sa.Column("user", sa.ForeignKey("user.name", ondelete="CASCADE"), nullable=False),
+    _text("label"),
+    sa.Column("token_hash", sa.Text(), nullable=False, unique=True),
+    sa.Column("scopes", Document, nullable=False),
+    sa.Column("created_at", Instant(), nullable=False),
+    sa.Column("expires_at", Instant()),
+    sa.Column("revoked_at", Instant()),
+    sa.Index("ix_token_user", "user"),
+)
+
+session = sa.Table(
+    "session",
+    metadata,
+    sa.Column("cookie_hash", sa.Text(), primary_key=True),
+    sa.Column("id", sa.Text(), nullable=False, unique=True),
+    sa.Column("user", sa.ForeignKey("user.name", ondelete="CASCADE"), nullable=False),
+    sa.Column("created_at", Instant(), nullable=False),
+    sa.Column("expires_at", Instant(), nullable=False),
+    _text("address"),
+    _text("browser"),
+    sa.Index("ix_session_user", "user"),
 )
 
 heartbeat = sa.Table(

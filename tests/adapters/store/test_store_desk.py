@@ -12,7 +12,6 @@ from ami_bridge.adapters.store import (
     DepartmentEntry,
     PromptEntry,
     Store,
-    UserEntry,
 )
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -59,15 +58,6 @@ async def test_a_prompt_version_never_changes_its_words(store: Store) -> None:
     await store.save_prompt(replace(first, text="other"))
     assert await store.prompt("permission-ru-1") == first
     assert await store.prompt("other") is None
-
-
-async def test_users_are_found_by_token_while_they_are_active(store: Store) -> None:
-    anna = UserEntry("anna", "agent", "ab" * 32, NOW)
-    await store.save_user(anna)
-    assert await store.user_of_token("ab" * 32) == anna
-    await store.save_user(replace(anna, active=False))
-    assert await store.user_of_token("ab" * 32) is None
-    assert await store.users() == [replace(anna, active=False)]
 
 
 async def test_the_last_heartbeat_counts(store: Store) -> None:
