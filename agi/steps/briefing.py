@@ -15,14 +15,15 @@ from agi.request import StepRefused, StepRequest, Variables
 from agi.speech import Speech, playable, turn_variables
 from agi.turns import KEY_SECONDS, MISSES, Answer, Do, Kind, Number, Part, Phrase, Recording, Turn
 from agi.variables import Variable
-from ami_bridge.core.callbacks import Callback, CallbackState
+from ami_bridge.core.callbacks import AttemptState, Callback, CallbackState
 from ami_bridge.numbers import CheckedNumber, check_number
 from ami_bridge.settings import Settings
 
 CONVERSATION = "briefing"
 _CALLBACK_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
-#: The dialer holds the callback while the agent is briefed; in any other state it was withdrawn.
-_WAITING = frozenset({CallbackState.CLAIMED, CallbackState.DIALING})
+#: A lost attempt (``unknown``) that is being briefed is the one that was lost: nobody else may dial meanwhile.
+_WAITING = frozenset({CallbackState.DIALING, CallbackState.UNKNOWN})
+_DIALLING = frozenset({AttemptState.DIALING, AttemptState.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ async def run(request: StepRequest, callback_id: str, result: str) -> Variables:
     began = stored is not None and stored.state.get("conversation") == CONVERSATION
     misses = int(stored.state.get("misses", 0)) if began and stored else 0
     speech = await asyncio.to_thread(_speech, request, callback)
-    facts = briefing_facts(request.settings, callback, speech.stored)
+    holds = await _holds_the_fence(request, callback)
+    facts = briefing_facts(request.settings, callback, speech.stored, holds)
     misses, turn = plan(misses, Answer(result) if began else None, facts)
     variables = turn_variables(turn, speech, request.settings.callback.max_recording_seconds)
     await request.store.put_conversation(
@@ -86,6 +88,21 @@ async def _load(request: StepRequest, callback_id: str) -> Callback:
     return callback
 
 
+async def _holds_the_fence(request: StepRequest, callback: Callback) -> bool:
+    """Whether this channel is the attempt that holds the callback now.
+
+    A dialer may have been frozen between its commit and its Originate for so long that another has dialled
+    meanwhile. Here is the last place at which its late call can be told from the right one: the customer's
+    number is given to nobody else.
+    """
+    attempts = await request.store.attempts(callback.id)
+    return bool(attempts) and (
+        attempts[-1].channel_id == request.environment.uniqueid
+        and attempts[-1].fence == callback.fence
+        and attempts[-1].state in _DIALLING
+    )
+
+
 def _speech(request: StepRequest, callback: Callback) -> Speech:
     settings = request.settings
     recordings = {Kind.NAME: callback.name_recording, Kind.SUBJECT: callback.subject_recording}
@@ -100,10 +117,12 @@ def _speech(request: StepRequest, callback: Callback) -> Speech:
     )
 
 
-def briefing_facts(settings: Settings, callback: Callback, recordings: Collection[Kind]) -> BriefingFacts:
+def briefing_facts(
+    settings: Settings, callback: Callback, recordings: Collection[Kind], holds_the_fence: bool
+) -> BriefingFacts:
     """Checks the number once more: what may be rung can have changed since it was taken."""
     checked = None
-    if callback.state in _WAITING and callback.consent is not None and callback.number:
+    if holds_the_fence and callback.state in _WAITING and callback.consent is not None and callback.number:
         own_numbers = tuple(did for each in settings.departments.values() for did in each.dids)
         found = check_number(
             callback.number, settings.company.country, settings.callback.allowed_regions, own_numbers

@@ -45,3 +45,29 @@ def tracker(
         return
     shown = ((key, f"{value:.3g}" if isinstance(value, float) else value) for key, value in figures.items())
     print_table("Tracker", ("figure", "value"), shown)
+
+
+@app.command()
+def claims(
+    callbacks: Annotated[int, typer.Option(min=100, help="Due callbacks.")] = 10_000,
+    workers: Annotated[int, typer.Option(min=1, max=32, help="Dialer processes.")] = 4,
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Also let dialers work them off while dialers are killed (-9).")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Claims of several processes on a PostgreSQL of its own, beside a bare SKIP LOCKED queue."""
+    from ami_bridge.bench import claims as bench_claims
+
+    figures = bench_claims.measure(callbacks=callbacks, workers=workers)
+    if kill:
+        figures["killed"] = bench_claims.as_json(bench_claims.survive(callbacks=callbacks, workers=workers))
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+    else:
+        shown = (
+            (key, f"{value:.3g}" if isinstance(value, float) else value) for key, value in figures.items()
+        )
+        print_table("Claims", ("figure", "value"), shown)
+    if kill and figures["killed"]["faults"]:
+        raise typer.Exit(1)

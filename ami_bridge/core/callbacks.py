@@ -98,6 +98,8 @@ TRANSITIONS: dict[tuple[CallbackState, CallbackEvent], CallbackState] = {
 CLAIMABLE = frozenset({_S.PARTIAL, _S.QUEUED})
 #: A worker holds these; one telephone number has at most one of them at a time.
 HELD = frozenset({_S.CLAIMED, _S.DIALING, _S.TALKING})
+#: An attempt of these is on its way, or was lost from sight.
+DIALLED = frozenset({_S.DIALING, _S.TALKING, _S.UNKNOWN})
 #: Nothing more will happen to these.
 FINAL = frozenset({_S.DONE, _S.EXHAUSTED, _S.CANCELLED, _S.EXPIRED})
 #: What is known about the caller may still be written into these.
@@ -112,17 +114,21 @@ class AttemptState(StrEnum):
     ANSWERED = "answered"  # agent and customer talked
     NO_ANSWER = "no_answer"  # the customer's phone rang out
     BUSY = "busy"
+    CONGESTION = "congestion"  # the network had no line
     FAILED = "failed"  # the network refused the customer's number
     MACHINE = "machine"  # an answering machine answered
     AGENT_DECLINED = "agent_declined"
     AGENT_NO_ANSWER = "agent_no_answer"
+    NOT_DIALLED = "not_dialled"  # nobody's phone was rung, or the agent's alone and through our own fault
     UNKNOWN = "unknown"  # the worker was lost; somebody has to look
 
 
 _A = AttemptState
 OPEN_ATTEMPT = frozenset({_A.DIALING, _A.TALKING})
-#: The customer's phone was never rung: not counted towards ``max_attempts``.
+#: An agent did not take it: others come first, see :func:`agents_to_spare`.
 AGENT_SIDE = frozenset({_A.AGENT_DECLINED, _A.AGENT_NO_ANSWER})
+#: The customer's phone was never rung: not counted towards ``max_attempts``.
+UNRUNG = AGENT_SIDE | {_A.NOT_DIALLED}
 _RESULTS = frozenset(AttemptState) - OPEN_ATTEMPT
 
 #: ``state -> states that may follow``. A talk cannot end as "no answer".
@@ -257,6 +263,8 @@ FOUND_LEASE = timedelta(minutes=1)
 #: For so long after its attempt was lost from sight a number is not rung for another callback either:
 #: the lost call may still be going on.
 UNKNOWN_HOLD = timedelta(hours=1)
+#: How soon a try that did not even reach the PBX is repeated: nobody noticed it, but what stopped it may last.
+NOT_DIALLED_GAP = timedelta(seconds=15)
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
@@ -426,7 +434,7 @@ def settle(
     """
     if result in OPEN_ATTEMPT:
         raise IllegalTransition(f"callback {callback.id}", callback.state, f"end as {result}")
-    counted = callback.attempts + (attempt.connected_at is None and result not in AGENT_SIDE)
+    counted = callback.attempts + (attempt.connected_at is None and result not in UNRUNG)
     if result is AttemptState.UNKNOWN:
         after = advance(callback, CallbackEvent.LOST, at)
         return replace(after, last_result=result.value)
@@ -442,5 +450,7 @@ def settle(
 
 
 def _again_at(result: AttemptState, attempts: int, at: datetime, policy: RetryPolicy) -> datetime | None:
+    if result is AttemptState.NOT_DIALLED:
+        return at + NOT_DIALLED_GAP
     # The customer noticed nothing of it, and another agent may be free: see agents_to_spare().
     return at if result in AGENT_SIDE else retry_at(attempts, at, policy)

@@ -4,14 +4,20 @@ At most once per attempt: ``dialing`` is committed with our own ChannelId before
 an Originate whose answer never comes is looked into (live channels, then the channel event log) and
 never sent again. A callback is launched only while no live caller waits in its queue, and never more
 of them than there are free agents.
+
+Any number of dialers share a store, on one PBX or on many. Three things keep them apart: the claim's fence;
+the database's indexes (one number held once, one open attempt an agent); and the AGI, which tells the
+customer's number only to the channel of the attempt that holds the present fence. So a dialer that was
+frozen between its commit and its Originate, and wakes when others have gone on, rings an agent at the most.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +33,7 @@ from ami_bridge.adapters.ami import (
     StreamItem,
 )
 from ami_bridge.adapters.clock import Clock
-from ami_bridge.adapters.store import NotStored, StaleFence, Store, StoreUnavailable
+from ami_bridge.adapters.store import AgentTaken, NotStored, StaleFence, Store, StoreUnavailable
 from ami_bridge.core.callbacks import (
     OPEN_ATTEMPT,
     Attempt,
@@ -47,19 +53,15 @@ from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0
-LEASE_SECONDS = 60.0
 # Agent's ring, the briefing's words and the customer's ring all pass while the lease is renewed from here;
 # this is only how long the Originate itself may wait for the agent.
 _ORIGINATE_SLACK_SECONDS = 5
-# How long a channel must be gone before the channel event log is asked instead of waited for its events.
-_SETTLE_SECONDS = 5
 # How long a callback steps aside when the only free agents have just not taken it.
 _LOOK_AGAIN_SECONDS = 10
 # How long nobody is rung after the AGI, which knows the customer's number, did not answer.
 _AGI_LOST_PAUSE_SECONDS = 60
 _FOUND = {
-    Evidence.NEVER_MADE: AttemptState.AGENT_NO_ANSWER,
+    Evidence.NEVER_MADE: AttemptState.NOT_DIALLED,
     Evidence.AGENT_ONLY: AttemptState.AGENT_NO_ANSWER,
     Evidence.CUSTOMER_RUNG: AttemptState.NO_ANSWER,
     Evidence.CUSTOMER_ANSWERED: AttemptState.ANSWERED,
@@ -68,11 +70,23 @@ _FOUND = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a dialer goes, in seconds."""
+
+    tick: float = 1.0
+    lease: float = 60.0
+    """How long a claim holds without being renewed: so long nobody else touches what a dead dialer held."""
+    settle: float = 5.0
+    """How long a channel must be gone before the channel event log is asked instead of waited for its events."""
+
+
 @dataclass(slots=True)
 class _Running:
     """An attempt that this dialer follows."""
 
     attempt: Attempt
+    held_until: datetime
     unanswered: bool
     """Followed from its Originate on without a gap, and nobody has picked up: no customer can have been rung."""
     ended: tuple[AttemptState, str] | None = None
@@ -98,14 +112,25 @@ class _Rota:
 class Dialer:
     """One dialer process. Any number may run on the same store; claims keep them out of each other's way."""
 
-    def __init__(self, settings: Settings, link: AmiPort, store: Store, clock: Clock, cel_file: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        link: AmiPort,
+        store: Store,
+        clock: Clock,
+        cel_file: Path,
+        *,
+        pace: Pace | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> None:
         self._settings = settings
         self._link = link
         self._store = store
         self._clock = clock
         self._cel_file = cel_file
-        self._worker = f"dialer-{settings.node.name}"
-        self._policy = RetryPolicy(
+        self._pace = pace or Pace()
+        self._worker = f"dialer-{settings.node.name}-{os.getpid()}"
+        self._policy = policy or RetryPolicy(
             max_attempts=settings.callback.max_attempts, delays_minutes=tuple(settings.callback.retry_minutes)
         )
         # Names the node: another node's channels are not seen from here and not judged from here.
@@ -149,7 +174,7 @@ class Dialer:
                 log.warning("No callbacks are dialled for now: %s", error)
             except Exception:
                 log.exception("This round was given up")
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(self._pace.tick)
 
     # Launching -------------------------------------------------------------------------
 
@@ -160,23 +185,31 @@ class Dialer:
         await self._renew_leases()
         if self._link.state is not LinkState.READY:
             return
-        await self.resolve()
+        free = await self._free_agents(await self.resolve())
+        if not free:
+            return
+        room = len({agent for agents in free.values() for agent in agents})
+        due = await self._store.claim_due(
+            self._clock.now(), self._worker, self._pace.lease, room, departments=free.keys()
+        )
+        for callback in due:
+            await self._launch(callback, free[callback.department])
+
+    async def _free_agents(self, open_callbacks: list[Callback]) -> dict[str, list[str]]:
+        """Who may be rung for each department; none while a caller waits in its queue."""
         now = self._clock.now()
         status = await self._link.queue_status()
         if not status.complete or (self._held_until is not None and now < self._held_until):
             # A caller who waits might be what is missing.
-            return
-        free = self._free_agents(read_queue_status(status.items))
-        if not free:
-            return
-        room = len({agent for agents in free.values() for agent in agents})
-        due = await self._store.claim_due(now, self._worker, LEASE_SECONDS, room, departments=free.keys())
-        for callback in due:
-            await self._launch(callback, free[callback.department])
+            return {}
+        # Those of other dialers too: theirs may be about to ring, and the PBX does not know it yet.
+        busy = {callback.agent for callback in open_callbacks if callback.state is not CallbackState.UNKNOWN}
+        busy |= {running.attempt.agent for running in self._running.values()}
+        return self._not_busy(read_queue_status(status.items), busy)
 
-    def _free_agents(self, queues: Mapping[str, QueueView]) -> dict[str, list[str]]:
-        """Who may be rung for each department; none while a caller waits in its queue."""
-        busy = {running.attempt.agent for running in self._running.values()}
+    def _not_busy(
+        self, queues: Mapping[str, QueueView], busy: Collection[str | None]
+    ) -> dict[str, list[str]]:
         found = {
             department: [agent for agent in queue.free if agent not in busy]
             for department, queue in queues.items()
@@ -195,12 +228,28 @@ class Dialer:
             due_at = now + timedelta(seconds=_LOOK_AGAIN_SECONDS) if left else callback.due_at
             await self._store.release_claim(callback.id, callback.fence, due_at=due_at, at=now)
             return
+        try:
+            await self._dial(callback, agent)
+        except AgentTaken:
+            # Another dialer had the same thought a moment earlier.
+            await self._store.release_claim(callback.id, callback.fence, at=self._clock.now())
+        except StaleFence as error:
+            log.info("callback %s: withdrawn before it was dialled: %s", callback.id, error)
+
+    async def _dial(self, callback: Callback, agent: str) -> None:
+        began = self._clock.now()
         # The uniqueid of the originated channel: how everything that happens to it is known again.
         channel_id = f"{self._channel_prefix}{callback.id}-{callback.fence}"
         attempt = await self._store.begin_attempt(
-            callback.id, callback.fence, channel_id, agent=agent, at=now
+            callback.id, callback.fence, channel_id, agent=agent, at=began
         )
-        self._running[channel_id] = _Running(attempt, unanswered=True)
+        held_until = callback.lease_until or began
+        running = self._running[channel_id] = _Running(attempt, held_until, unanswered=True)
+        if self._clock.now() >= held_until:
+            # The store took so long that others may judge this attempt by now. Not sent, so nothing rang.
+            running.ended = (AttemptState.NOT_DIALLED, "the lease ran out before the Originate")
+            await self._store_end(channel_id)
+            return
         log.info("callback %s: attempt %s, agent %s is rung", callback.id, attempt.id, agent)
         await self._originate(callback, attempt)
 
@@ -227,12 +276,14 @@ class Dialer:
             log.warning("callback %s: the Originate is in doubt: %s", callback.id, error)
 
     async def _renew_leases(self) -> None:
+        now, lease = self._clock.now(), timedelta(seconds=self._pace.lease)
         for channel_id, running in list(self._running.items()):
             attempt = running.attempt
+            if running.held_until - now > lease * 2 / 3:
+                continue
             try:
-                await self._store.renew_lease(
-                    attempt.callback_id, attempt.fence, LEASE_SECONDS, now=self._clock.now()
-                )
+                await self._store.renew_lease(attempt.callback_id, attempt.fence, self._pace.lease, now=now)
+                running.held_until = now + lease
             except (StaleFence, NotStored, IllegalTransition):
                 self._running.pop(channel_id, None)
 
@@ -280,21 +331,24 @@ class Dialer:
 
     # Looking into what was lost ----------------------------------------------------------
 
-    async def resolve(self) -> None:
-        """Settle attempts whose end nobody saw: by live channels first, then by the channel event log."""
-        states = {CallbackState.DIALING, CallbackState.TALKING, CallbackState.UNKNOWN}
-        open_callbacks = await self._store.callbacks(states=states, limit=1000)
-        if not open_callbacks or self._link.state is not LinkState.READY:
-            return
+    async def resolve(self) -> list[Callback]:
+        """Settle attempts whose end nobody saw: by live channels first, then by the channel event log.
+
+        Returns the callbacks that were open before this look.
+        """
+        found = await self._store.open_attempts()
+        open_callbacks = [callback for callback, _ in found]
+        if not found or self._link.state is not LinkState.READY:
+            return open_callbacks
         channels = await self._link.core_show_channels()
         if not channels.complete:
-            return
+            return open_callbacks
         live = {channel.get("Uniqueid") for channel in channels.items}
-        for callback in open_callbacks:
-            for attempt in await self._store.attempts(callback.id):
-                unsettled = attempt.state in OPEN_ATTEMPT or attempt.state is AttemptState.UNKNOWN
-                if unsettled and attempt.channel_id.startswith(self._channel_prefix):
-                    await self._look_into(callback, attempt, live)
+        for callback, attempt in found:
+            unsettled = attempt.state in OPEN_ATTEMPT or attempt.state is AttemptState.UNKNOWN
+            if unsettled and attempt.channel_id.startswith(self._channel_prefix):
+                await self._look_into(callback, attempt, live)
+        return open_callbacks
 
     async def _look_into(self, callback: Callback, attempt: Attempt, live: set[str]) -> None:
         channel_id, now = attempt.channel_id, self._clock.now()
@@ -303,19 +357,22 @@ class Dialer:
             return
         if channel_id in live:
             self._absent_since.pop(channel_id, None)
-            self._running.setdefault(channel_id, _Running(attempt, unanswered=False))
+            self._running.setdefault(channel_id, _Running(attempt, now, unanswered=False))
             return
         # The channel may be on its way, or its last event: look again before judging.
         since = self._absent_since.setdefault(channel_id, now)
-        if (now - since).total_seconds() < _SETTLE_SECONDS:
+        if (now - since).total_seconds() < self._pace.settle:
             return
         evidence = look_up(self._cel_file, channel_id, self._settings.trunk_out())
+        if evidence is Evidence.NEVER_MADE and known is None and callback.state is not CallbackState.UNKNOWN:
+            # Another dialer's, and its lease still holds: its Originate may be on its way.
+            return
         result = _FOUND[evidence]
         if result is AttemptState.UNKNOWN and attempt.state is AttemptState.UNKNOWN:
             return
         self._absent_since.pop(channel_id, None)
         log.warning("callback %s: of attempt %s was found out: %s", callback.id, attempt.id, evidence.name)
         self._running[channel_id] = _Running(
-            attempt, unanswered=False, ended=(result, f"found out: {evidence.name.lower()}")
+            attempt, now, unanswered=False, ended=(result, f"found out: {evidence.name.lower()}")
         )
         await self._store_end(channel_id)

@@ -13,14 +13,15 @@ _OUTCOMES = {
     "ANSWER": AttemptState.ANSWERED,
     "NOANSWER": AttemptState.NO_ANSWER,
     "BUSY": AttemptState.BUSY,
-    "CONGESTION": AttemptState.FAILED,
+    "CONGESTION": AttemptState.CONGESTION,
     "CHANUNAVAIL": AttemptState.FAILED,
     "REFUSED": AttemptState.FAILED,
     # The agent hung up while the customer's phone rang: the customer may have seen a missed call, so it counts.
     "CANCEL": AttemptState.NO_ANSWER,
     "DECLINED": AttemptState.AGENT_DECLINED,
     "AGENT_LEFT": AttemptState.AGENT_DECLINED,
-    AGI_LOST: AttemptState.AGENT_DECLINED,
+    # Our own fault, not the agent's, who took it and heard nothing.
+    AGI_LOST: AttemptState.NOT_DIALLED,
 }
 
 

@@ -7,6 +7,7 @@ import socket
 import wave
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from agi.voice import prompts
 from agi.voice.cache import VoiceCache
 from agi.voice.prompts import fixed_prompt, wav_of
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.core.callbacks import Callback, CallbackEvent, CallbackState
+from ami_bridge.core.callbacks import AttemptState, Callback, CallbackEvent, CallbackState, RetryPolicy
 from ami_bridge.numbers import CheckedNumber, check_number
 from ami_bridge.settings import Settings
 
@@ -299,7 +300,7 @@ async def due_callback(store: SqlStore, peer) -> Callback:
     await peer.turn("sales", "1")
     (callback,) = await store.callbacks()
     (claimed,) = await store.claim_due(callback.due_at, "tests", 60)
-    await store.begin_attempt(claimed.id, claimed.fence, "channel-1", agent="101", at=callback.due_at)
+    await store.begin_attempt(claimed.id, claimed.fence, "fr1-2.2", agent="101", at=callback.due_at)
     return claimed
 
 
@@ -313,6 +314,21 @@ async def test_the_agent_hears_who_and_why_and_takes_it(peer, store: SqlStore, s
     assert f"{recorded}/subject" in brief["FR_FILES"].split("&")
     taken = await peer.turn(callback.id, "1", conversation="briefing", uniqueid="fr1-2.2")
     assert (taken["FR_DO"], taken["FR_NUMBER"]) == ("accept", "79161234567")
+
+
+async def test_a_late_call_of_a_dialer_that_was_frozen_is_told_nothing(peer, store: SqlStore) -> None:
+    """Its Originate arrives when another dialer has the callback in hand: no customer is rung twice."""
+    callback = await due_callback(store, peer)
+    for uniqueid, number in (("fr1-1.9", ""), ("fr1-2.2", "79161234567")):
+        await peer.turn(callback.id, "", conversation="briefing", uniqueid=uniqueid)
+        brief = await peer.turn(callback.id, "1", conversation="briefing", uniqueid=uniqueid)
+        assert brief["FR_NUMBER"] == number
+    policy = RetryPolicy(3, (5,))
+    await store.finish_attempt(f"{callback.id}-1", AttemptState.NOT_DIALLED, policy=policy)
+    (again,) = await store.claim_due(datetime.now(UTC) + timedelta(minutes=1), "other", 60)
+    await store.begin_attempt(again.id, again.fence, "fr1-3.3", agent="102")
+    late = await peer.turn(callback.id, "1", conversation="briefing", uniqueid="fr1-2.2")
+    assert (late["FR_DO"], late["FR_NUMBER"]) == ("decline", "")
 
 
 async def test_a_withdrawn_callback_is_not_dialled(peer, store: SqlStore) -> None:

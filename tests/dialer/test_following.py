@@ -13,9 +13,10 @@ import pytest
 from ami_bridge.adapters.ami import AmiLost, AmiTimeout, EventGap, LinkLost, LinkReady
 from ami_bridge.adapters.store import StoreUnavailable
 from ami_bridge.core.callbacks import AttemptState, CallbackState
-from ami_bridge.dialer.dialer import _FOUND, LEASE_SECONDS
+from ami_bridge.dialer.dialer import _FOUND, Pace
 from ami_bridge.dialer.evidence import Evidence, look_up
 
+LEASE_SECONDS = Pace().lease
 TRUNK_CHANNEL = "PJSIP/carrier-00000007"
 
 
@@ -102,7 +103,7 @@ async def test_the_link_cut_between_originate_and_answer(reception: Any) -> None
 @pytest.mark.parametrize(
     ("lines", "state", "attempts", "rung_again"),
     [
-        ([], CallbackState.DIALING, 0, True),
+        ([], CallbackState.QUEUED, 0, False),
         ([("CHAN_START", "Local/101@callback-agent-1;1")], CallbackState.DIALING, 0, True),
         ([("CHAN_START", TRUNK_CHANNEL)], CallbackState.QUEUED, 1, False),
         ([("CHAN_START", TRUNK_CHANNEL), ("ANSWER", TRUNK_CHANNEL)], CallbackState.DONE, 1, False),
@@ -130,6 +131,55 @@ async def test_what_was_lost_is_found_in_the_channel_event_log(
     after = await reception.now_is(callback)
     assert (after.state, after.attempts) == (state, attempts)
     assert (len(reception.originates) == 2) == rung_again
+
+
+async def test_what_never_reached_the_pbx_is_nobodys_fault_and_soon_tried_again(reception: Any) -> None:
+    reception.free = {"sales": ("101",)}
+    callback = await reception.ask()
+    await reception.tick()
+    await reception.tick(6)
+    await reception.tick(6)
+    after = await reception.now_is(callback)
+    assert (after.state, after.attempts, after.last_result) == (CallbackState.QUEUED, 0, "not_dialled")
+    await reception.tick(14)
+    assert len(reception.originates) == 1
+    await reception.tick(1)
+    assert reception.rung == ["101", "101"], "the agent never heard of it and is not spared"
+
+
+async def test_what_another_dialer_may_be_about_to_dial_is_not_judged_before_its_lease_is_over(
+    tmp_path: Path, new_reception: Any
+) -> None:
+    """It has committed and was frozen before its Originate: nobody else may dial until it can no longer."""
+    frozen = new_reception(tmp_path)
+    other = new_reception(tmp_path, store=frozen.store, clock=frozen.clock)
+    callback = await frozen.ask()
+    (claimed,) = await frozen.store.claim_due(frozen.clock.now(), "dialer-fr1-1", LEASE_SECONDS)
+    await frozen.store.begin_attempt(
+        callback.id, claimed.fence, f"cb-fr1-{callback.id}-1", agent="101", at=frozen.clock.now()
+    )
+    for _ in range(9):
+        await other.tick(6)
+    assert (await other.now_is(callback)).state is CallbackState.DIALING
+    for _ in range(5):
+        await other.tick(6)
+    assert len(other.originates) == 1
+    assert (await other.now_is(callback)).fence == 2
+
+
+async def test_an_originate_that_could_only_come_late_is_not_sent(reception: Any) -> None:
+    callback = await reception.ask()
+    real = reception.store.begin_attempt
+
+    async def slow(*arguments: Any, **named: Any) -> Any:
+        attempt = await real(*arguments, **named)
+        reception.clock.advance(timedelta(seconds=LEASE_SECONDS))
+        return attempt
+
+    reception.store.begin_attempt = slow
+    await reception.tick()
+    assert reception.originates == []
+    assert (await reception.now_is(callback)).last_result == "not_dialled"
 
 
 async def test_unknown_does_not_block_the_agent_or_the_log_for_ever(
@@ -244,6 +294,7 @@ async def test_two_dialers_on_one_store_never_dial_one_number_twice(
 ) -> None:
     first = new_reception(tmp_path)
     second = new_reception(tmp_path, store=first.store, clock=first.clock)
+    first.free = second.free = {"sales": ("101", "102", "103")}
     for digits in ("001", "002", "003"):
         await first.ask(digits)
     await first.ask("001", "support")
@@ -262,6 +313,21 @@ async def test_two_dialers_on_one_store_never_dial_one_number_twice(
         for attempt in await first.store.attempts(callback.id)
     ]
     assert sorted(numbers) == ["+79161234001", "+79161234002", "+79161234003"]
+
+
+async def test_two_dialers_never_have_one_agent_rung_for_two_customers(
+    tmp_path: Path, new_reception: Any
+) -> None:
+    """Both see him free in the same instant: the store lets one of them have him."""
+    first = new_reception(tmp_path)
+    second = new_reception(tmp_path, store=first.store, clock=first.clock)
+    first.free = second.free = {"sales": ("101",)}
+    await first.ask("001")
+    await first.ask("002")
+    await asyncio.gather(first.tick(1), second.tick(0))
+    assert sorted(first.rung + second.rung) == ["101"]
+    states = sorted(callback.state for callback in await first.store.callbacks())
+    assert states == [CallbackState.DIALING, CallbackState.QUEUED]
 
 
 async def test_a_bad_event_stops_nothing(reception: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -229,7 +229,7 @@ async def test_when_the_agi_is_gone_nobody_is_rung_for_nothing(reception: Any) -
         ("ANSWER", AttemptState.ANSWERED),
         ("NOANSWER", AttemptState.NO_ANSWER),
         ("BUSY", AttemptState.BUSY),
-        ("CONGESTION", AttemptState.FAILED),
+        ("CONGESTION", AttemptState.CONGESTION),
         ("CANCEL", AttemptState.NO_ANSWER),
         ("DECLINED", AttemptState.AGENT_DECLINED),
         ("", AttemptState.UNKNOWN),

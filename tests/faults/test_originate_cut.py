@@ -103,7 +103,7 @@ async def test_lost_then_unanswered(phones: Plant, store: SqlStore, expected: Ex
         await asyncio.sleep(2.5)  # two more rounds of the dialer
         assert (proxy.seen, proxy.passed) == (2, 1)
     attempts = await store.attempts(callback.id)
-    assert [attempt.state for attempt in attempts] == ["agent_no_answer", "answered"]
+    assert [attempt.state for attempt in attempts] == ["not_dialled", "answered"]
     assert done.attempts == 1, "who was never rung was not tried"
     assert (sum(agent.calls for agent in agents), customer.calls) == (1, 1)
     assert customer.dialled_users == ["79165550801"]

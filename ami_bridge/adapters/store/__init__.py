@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from ami_bridge.adapters.store.entries import (
     AgentEntry,
+    AgentTaken,
     AuditEntry,
     Change,
     Conversation,
@@ -48,6 +49,7 @@ _proved: type[Store] = MemoryStore
 __all__ = [
     "AccountStore",
     "AgentEntry",
+    "AgentTaken",
     "AuditEntry",
     "CallStore",
     "CallbackStore",

@@ -31,6 +31,13 @@ class StaleFence(FourthRingError):
         )
 
 
+class AgentTaken(FourthRingError):
+    """The agent is ringing or talking for another callback already, perhaps through another dialer."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"Agent {agent} has another callback in hand; choose another or wait.")
+
+
 @dataclass(frozen=True, slots=True)
 class StoredCall:
     """A call as it is listed; ``record`` is the whole of what the core said about it."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
-from ami_bridge.adapters.store.entries import NotStored, StaleFence, callback_id, clean, utc
+from ami_bridge.adapters.store.entries import AgentTaken, NotStored, StaleFence, callback_id, clean, utc
 from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling, check_renewal
 from ami_bridge.core import callbacks as core
 from ami_bridge.core.callbacks import (
@@ -213,6 +213,9 @@ class MemoryCallbacks:
                 return known
         check_claim(before, fence, at)
         after, attempt = core.dial(before, channel_id, agent, at)
+        for known in self._attempts.values():
+            if agent and known.agent == agent and known.state in core.OPEN_ATTEMPT:
+                raise AgentTaken(agent)
         self._attempts[attempt.id] = attempt
         self._keep(after, at)
         return attempt
@@ -252,6 +255,15 @@ class MemoryCallbacks:
         """Oldest first."""
         found = [attempt for attempt in self._attempts.values() if attempt.callback_id == callback_id]
         return sorted(found, key=lambda attempt: (attempt.started_at, attempt.fence))
+
+    async def open_attempts(self) -> list[tuple[Callback, Attempt]]:
+        """Oldest first."""
+        found = [(self._callbacks[each.callback_id], each) for each in self._attempts.values()]
+        return [
+            (callback, attempt)
+            for callback, attempt in sorted(found, key=lambda pair: pair[1].started_at)
+            if callback.state in core.DIALLED and attempt.fence == callback.fence
+        ]
 
     async def expire_overdue(self, now: datetime) -> list[Callback]:
         """What time demands."""

@@ -146,7 +146,8 @@ class CallbackStore(Protocol):
 
         Only callbacks with number and consent; never two of one number; none whose number is being dialled
         or was lost from sight within the last hour; of ``departments`` alone when given, so that those for
-        whom nobody is free do not stand before the others.
+        whom nobody is free do not stand before the others. What another worker is claiming in the same
+        instant is passed over, so fewer than are due may come back, even none: ask again.
         """
 
     async def renew_lease(
@@ -168,7 +169,8 @@ class CallbackStore(Protocol):
     ) -> Attempt:
         """Store ``dialing``. It is committed when this returns: only then may the Originate be sent.
 
-        The same ``channel_id`` again returns the same attempt. Raises StaleFence.
+        The same ``channel_id`` again returns the same attempt. Raises StaleFence, and AgentTaken when
+        ``agent`` (not "") has an open attempt already.
         """
 
     async def connect_attempt(self, attempt_id: str, *, at: datetime | None = None) -> Callback:
@@ -187,6 +189,9 @@ class CallbackStore(Protocol):
 
     async def attempts(self, callback_id: str) -> list[Attempt]:
         """All attempts, oldest first."""
+
+    async def open_attempts(self) -> list[tuple[Callback, Attempt]]:
+        """What is being dialled or talked about, or was lost from sight: each with its present attempt."""
 
     async def expire_overdue(self, now: datetime) -> list[Callback]:
         """Do what time demands and return what changed.

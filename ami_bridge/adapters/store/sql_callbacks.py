@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ami_bridge.adapters.store import tables as t
-from ami_bridge.adapters.store.database import Database, announce
-from ami_bridge.adapters.store.entries import NotStored, StaleFence, callback_id, clean, utc
+from ami_bridge.adapters.store.database import Database, announce, announce_all
+from ami_bridge.adapters.store.entries import AgentTaken, NotStored, StaleFence, callback_id, clean, utc
 from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling, check_renewal
 from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, within
 from ami_bridge.core import callbacks as core
@@ -156,10 +156,8 @@ class SqlCallbacks:
                 async with self._database.writing() as connection:
                     due = await _load(connection, _due(now, limit, departments))
                     claimed = [core.claim(callback, worker, now, lease_seconds) for callback in due]
-                    for before, after in zip(due, claimed, strict=True):
-                        await _update(connection, before, after)
-                    for after in claimed:
-                        await announce(connection, "callback", after.id, now)
+                    await _update_claimed(connection, claimed)
+                    await announce_all(connection, "callback", [after.id for after in claimed], now)
                     return claimed
             except sa.exc.IntegrityError:
                 # In the same instant another worker took another callback of one of these numbers, and the
@@ -209,7 +207,12 @@ class SqlCallbacks:
                 return known[0]
             check_claim(before, fence, at)
             after, attempt = core.dial(before, channel_id, agent, at)
-            await connection.execute(sa.insert(t.attempt).values(**columns_of(attempt, t.attempt)))
+            try:
+                await connection.execute(sa.insert(t.attempt).values(**columns_of(attempt, t.attempt)))
+            except sa.exc.IntegrityError as refused:
+                if not _taken(refused):
+                    raise
+                raise AgentTaken(agent) from None
             await _write(connection, before, after, at)
             return attempt
 
@@ -251,15 +254,30 @@ class SqlCallbacks:
         async with self._database.reading() as connection:
             return await _attempts(connection, t.attempt.c.callback_id == clean(callback_id))
 
+    async def open_attempts(self) -> list[tuple[Callback, Attempt]]:
+        """Oldest first."""
+        c, a = t.callback.c, t.attempt.c
+        dialled = t.in_states(c.state, core.DIALLED)
+        async with self._database.reading() as connection:
+            found = {
+                callback.id: callback
+                for callback in await _load(connection, sa.select(t.callback).where(dialled))
+            }
+            present = sa.exists().where(c.id == a.callback_id, c.fence == a.fence, dialled)
+            attempts = await _attempts(connection, present) if found else []
+        return [(found[each.callback_id], each) for each in attempts if each.callback_id in found]
+
     async def expire_overdue(self, now: datetime) -> list[Callback]:
         """Skips what another worker is just working on."""
         now = utc(now)
         async with self._database.reading() as connection:  # most of the time there is nothing to do
-            if not await _load(connection, _maybe_overdue(now)):
+            if (await connection.execute(_maybe_overdue(now, t.callback.c.id).limit(1))).first() is None:
                 return []
         async with self._database.writing() as connection:
             changed = []
-            for before in await _load(connection, _maybe_overdue(now).with_for_update(skip_locked=True)):
+            for before in await _load(
+                connection, _maybe_overdue(now, t.callback).with_for_update(skip_locked=True)
+            ):
                 after = core.overdue(before, now)
                 if after is not None:
                     changed.append(after)
@@ -276,35 +294,45 @@ def _of_channel(channel_uniqueid: str) -> sa.Select[Any]:
 
 
 def _due(now: datetime, limit: int, departments: Collection[str] | None) -> sa.Select[Any]:
-    """Due callbacks, at most one per number, none of a number that is in somebody's hands."""
-    other = t.callback.alias("other")
-    lost = sa.and_(other.c.state == CallbackState.UNKNOWN.value, other.c.updated_at > now - core.UNKNOWN_HOLD)
-    in_use = sa.or_(other.c.state.in_([state.value for state in core.HELD]), lost)
-    consented = sa.exists().where(t.callback_consent.c.callback_id == t.callback.c.id)
-    ready = (
-        t.callback.c.state.in_([state.value for state in core.CLAIMABLE]),
-        t.callback.c.due_at <= now,
-        t.callback.c.number.is_not(None),
-        consented,
-        *(() if departments is None else (t.callback.c.department.in_(departments),)),
+    """The longest due callbacks, at most one per number, none of a number that is in somebody's hands.
+
+    Written so that the index of turns is read from its beginning and left after ``limit`` rows: the cost
+    does not grow with how many are due. (Numbering the rows of each telephone number by a window function
+    says the same and reads all of them.)
+    """
+    mine, other = t.callback.c, t.callback.alias("other").c
+    held = t.in_states(other.state, core.HELD)
+    lost = sa.and_(other.state == CallbackState.UNKNOWN.value, other.updated_at > now - core.UNKNOWN_HOLD)
+    turn = sa.tuple_(mine.due_at, mine.created_at, mine.id)
+    before = sa.tuple_(other.due_at, other.created_at, other.id) < turn
+    earlier = sa.and_(*_ready(other, now, departments), before)
+    rival = sa.exists().where(other.number == mine.number, sa.or_(held, lost, earlier))
+    query = sa.select(t.callback).where(*_ready(mine, now, departments), ~rival)
+    # For a row that changed meanwhile PostgreSQL asks the conditions on the row itself once more.
+    return (
+        query.order_by(mine.due_at, mine.created_at, mine.id).limit(limit).with_for_update(skip_locked=True)
     )
-    order = (t.callback.c.due_at, t.callback.c.created_at, t.callback.c.id)
-    turn = sa.func.row_number().over(partition_by=t.callback.c.number, order_by=order).label("turn")
-    busy = sa.exists().where(other.c.number == t.callback.c.number, in_use)
-    first = sa.select(t.callback.c.id, turn).where(*ready, ~busy).subquery()
-    chosen = sa.select(first.c.id).where(first.c.turn == 1)
-    # Asked again outside: for a row that changed meanwhile PostgreSQL repeats only this level.
-    query = sa.select(t.callback).where(t.callback.c.id.in_(chosen), *ready)
-    return query.order_by(*order).limit(limit).with_for_update(skip_locked=True)
 
 
-def _maybe_overdue(now: datetime) -> sa.Select[Any]:
+def _ready(c: Any, now: datetime, departments: Collection[str] | None) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        t.in_states(c.state, core.CLAIMABLE),
+        c.due_at <= now,
+        c.number.is_not(None),
+        sa.exists().where(t.callback_consent.c.callback_id == c.id),
+        *(() if departments is None else (c.department.in_(departments),)),
+    )
+
+
+def _maybe_overdue(now: datetime, *columns: Any) -> sa.Select[Any]:
     c = t.callback.c
-    return sa.select(t.callback).where(
+    return sa.select(*columns).where(
         sa.or_(
-            sa.and_(c.state.in_([state.value for state in core.HELD]), c.lease_until <= now),
-            sa.and_(c.state.in_([state.value for state in core.CLAIMABLE]), c.expires_at <= now),
-            sa.and_(c.state == CallbackState.CAPTURING.value, c.updated_at <= now - core.CAPTURE_LIMIT),
+            c.lease_until <= now,
+            sa.and_(t.in_states(c.state, core.CLAIMABLE), c.expires_at <= now),
+            sa.and_(
+                t.in_states(c.state, {CallbackState.CAPTURING}), c.updated_at <= now - core.CAPTURE_LIMIT
+            ),
         )
     )
 
@@ -367,6 +395,30 @@ async def _update(connection: AsyncConnection, before: Callback, after: Callback
     statement = sa.update(t.callback).where(*same).values(**columns_of(after, t.callback))
     if (await connection.execute(statement)).rowcount != 1:
         raise AssertionError(f"callback {before.id} changed under its lock")
+
+
+async def _update_claimed(connection: AsyncConnection, claimed: Sequence[Callback]) -> None:
+    """One statement for all: a claim gives each of them the same worker and counts its fence up by one."""
+    if not claimed:
+        return
+    c, first = t.callback.c, claimed[0]
+    statement = sa.update(t.callback).where(c.id.in_([callback.id for callback in claimed]))
+    statement = statement.values(
+        state=first.state.value,
+        worker=clean(first.worker),
+        lease_until=first.lease_until,
+        updated_at=first.updated_at,
+        fence=c.fence + 1,
+        revision=c.revision + 1,
+    )
+    if (await connection.execute(statement)).rowcount != len(claimed):
+        raise AssertionError("callbacks changed under their lock")
+
+
+def _taken(refused: sa.exc.IntegrityError) -> bool:
+    """Whether it was the index of one attempt an agent. SQLite names the columns, PostgreSQL the index."""
+    reason = str(refused.orig)
+    return "uq_attempt_agent_open" in reason or "attempt.agent" in reason
 
 
 async def _keep_consent(connection: AsyncConnection, before: Callback, after: Callback) -> None:

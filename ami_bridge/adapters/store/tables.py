@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 
-from ami_bridge.core.callbacks import HELD, OPEN_ATTEMPT
+from ami_bridge.core.callbacks import CLAIMABLE, HELD, OPEN_ATTEMPT, CallbackState
 
 metadata = sa.MetaData(
     naming_convention={
@@ -130,19 +131,44 @@ callback = sa.Table(
     _text("closed_by"),
     _text("closed_reason"),
     sa.Column("revision", sa.Integer(), nullable=False, server_default="0"),
-    sa.Index("ix_callback_state_due_at", "state", "due_at"),
+    sa.Index("ix_callback_state", "state"),
+    sa.Index("ix_callback_number", "number"),
     sa.Index("ix_callback_created_at", "created_at"),
     sa.Index("ix_callback_channel_uniqueid", "channel_uniqueid"),
 )
 
 
-def _one_per_number(name: str, table: sa.Table, states: frozenset[Any]) -> None:
-    """One telephone number is in the hands of at most one worker: the database itself refuses a second."""
-    held = table.c.state.in_(sorted(state.value for state in states))
-    sa.Index(name, table.c.number, unique=True, sqlite_where=held, postgresql_where=held)
+def in_states(column: sa.ColumnElement[str], states: Collection[str]) -> sa.ColumnElement[bool]:
+    """``column`` is one of ``states``, written out: a partial index serves only who spells its condition."""
+    return column.in_([sa.literal(state, literal_execute=True) for state in sorted(map(str, states))])
 
 
-_one_per_number("uq_callback_number_held", callback, HELD)
+def _only_where(name: str, condition: sa.ColumnElement[bool], *columns: Any, unique: bool = False) -> None:
+    sa.Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+def _one_each(name: str, column: sa.Column[Any], states: frozenset[Any], *more: Any) -> None:
+    """Of rows in ``states`` each value of ``column`` has at most one: the database itself refuses a second."""
+    _only_where(name, sa.and_(in_states(column.table.c.state, states), *more), column, unique=True)
+
+
+# One telephone number is in the hands of at most one worker.
+_one_each("uq_callback_number_held", callback.c.number, HELD)
+# What workers look for all day, each as small as what is open, however many callbacks are over.
+_only_where(
+    "ix_callback_turn",
+    in_states(callback.c.state, CLAIMABLE),
+    callback.c.due_at,
+    callback.c.created_at,
+    callback.c.id,
+)
+# By the lease itself, which only those in hand have: were the condition their state, PostgreSQL might as well
+# read all of them through the index of held numbers.
+_only_where("ix_callback_lease_until", callback.c.lease_until.is_not(None), callback.c.lease_until)
+_only_where("ix_callback_expires_at", in_states(callback.c.state, CLAIMABLE), callback.c.expires_at)
+_only_where(
+    "ix_callback_capturing", in_states(callback.c.state, {CallbackState.CAPTURING}), callback.c.updated_at
+)
 
 callback_consent = sa.Table(
     "callback_consent",
@@ -171,7 +197,9 @@ attempt = sa.Table(
     _text("detail"),
     sa.Index("ix_attempt_callback_id", "callback_id"),
 )
-_one_per_number("uq_attempt_number_open", attempt, OPEN_ATTEMPT)
+_one_each("uq_attempt_number_open", attempt.c.number, OPEN_ATTEMPT)
+# A person talks to one customer at a time, however many dialers see him free (S4).
+_one_each("uq_attempt_agent_open", attempt.c.agent, OPEN_ATTEMPT, attempt.c.agent != sa.literal_column("''"))
 
 conversation = sa.Table(
     "conversation",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ami_bridge.adapters.store import NotStored, StaleFence, Store
+from ami_bridge.adapters.store import AgentTaken, NotStored, StaleFence, Store
 from ami_bridge.core.callbacks import (
     AttemptState,
     Callback,
@@ -291,6 +291,47 @@ async def test_only_departments_that_are_asked_for_are_claimed(store: Store) -> 
     assert await store.claim_due(NOW, "w1", LEASE, limit=10, departments=()) == []
     (claimed,) = await store.claim_due(NOW, "w1", LEASE, limit=10, departments=("support", "sales"))
     assert claimed.department == "sales"
+
+
+async def test_what_is_under_way_is_told_with_its_present_attempt(store: Store) -> None:
+    await queued(store)
+    _, old = await dialling(store)
+    await store.finish_attempt(old, AttemptState.BUSY, policy=POLICY, at=NOW)
+    assert await store.open_attempts() == []
+    claimed, attempt_id = await dialling(store, NOW + minutes(5))
+    for state in (CallbackState.DIALING, CallbackState.TALKING, CallbackState.UNKNOWN):
+        ((callback, attempt),) = await store.open_attempts()
+        assert (callback.id, callback.state, attempt.id) == (claimed.id, state, attempt_id)
+        if state is CallbackState.DIALING:
+            await store.connect_attempt(attempt_id, at=NOW + minutes(5))
+        await store.expire_overdue(NOW + minutes(5 if state is CallbackState.DIALING else 9))
+
+
+async def test_an_agent_has_one_open_attempt(store: Store) -> None:
+    """Whatever two dialers believe of him; but attempts that have no agent yet do not stand in each other's way."""
+    for number in range(3):
+        await queued(store, f"k{number}", f"+7916123456{number}")
+    first, second, third = await store.claim_due(NOW, "w", LEASE, limit=3)
+    begun = await store.begin_attempt(first.id, first.fence, "c1", agent="101", at=NOW)
+    with pytest.raises(AgentTaken, match="101"):
+        await store.begin_attempt(second.id, second.fence, "c2", agent="101", at=NOW)
+    assert await store.attempts(second.id) == []
+    still = await store.callback(second.id)
+    assert still is not None
+    assert (still.state, still.fence) == (CallbackState.CLAIMED, second.fence), "the claim is still ours"
+    for callback in (second, third):
+        await store.begin_attempt(callback.id, callback.fence, f"c-{callback.key}", agent="", at=NOW)
+    await store.finish_attempt(begun.id, AttemptState.BUSY, policy=POLICY, at=NOW)
+    await queued(store, "k4", "+79161234564")
+    (fourth,) = await store.claim_due(NOW, "w", LEASE)
+    assert (await store.begin_attempt(fourth.id, fourth.fence, "c4", agent="101", at=NOW)).agent == "101"
+
+
+async def test_a_call_that_was_not_dialled_is_repeated_soon_and_not_counted(store: Store) -> None:
+    await queued(store)
+    _, attempt_id = await dialling(store)
+    after = await store.finish_attempt(attempt_id, AttemptState.NOT_DIALLED, policy=POLICY, at=NOW)
+    assert (after.state, after.attempts, after.due_at) == (CallbackState.QUEUED, 0, NOW + minutes(0.25))
 
 
 async def test_a_worker_lost_while_dialling_leaves_an_unknown_that_is_not_dialled(store: Store) -> None:
