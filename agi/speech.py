@@ -32,6 +32,8 @@ class Speech:
     callback_id: str = ""
     stored: Mapping[Kind, Path] = field(default_factory=dict)
     """Recordings that lie elsewhere (a message taken without the AGI), without extension."""
+    caller: str = ""
+    """The caller's number: where it tells the time zone, the farewell suits the clock there."""
 
     @property
     def book(self) -> PhraseBook:
@@ -40,7 +42,9 @@ class Speech:
 
     def text(self, phrase: str) -> str:
         """The words of the phrase ``phrase`` here and now."""
-        parting = self.book.say(compose.parting_key(self.local_time))
+        parting = compose.farewell_words(
+            self.book, self.settings, self.department, self.local_time, self.caller
+        )
         return self.book.say(
             phrase, parting=parting, **compose.place_words(self.book, self.settings, self.department)
         )

@@ -7,6 +7,7 @@ the faults of single values: an admin mends everything in one go.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 
@@ -38,13 +39,12 @@ def _missing_names(document: Mapping[str, Any]) -> Iterator[str]:
     agents = _table(document, "agents")
     told = set()
     for key, department in _departments(document):
-        language = department.get("language") or company.get("language")
-        if not isinstance(language, str):
-            continue
+        first = department.get("language") or company.get("language")
+        languages = [first] if isinstance(first, str) else []
         named = [("company", company), (f"departments.{key}", department)]
         members = dict.fromkeys([*_texts(department, "direct"), *_texts(department, "queue")])
         named += [(f"agents.{extension}", _table(agents, extension)) for extension in members]
-        for owner, section in named:
+        for language, (owner, section) in product([*languages, *_texts(department, "more_languages")], named):
             names = section.get("names")
             if isinstance(names, dict) and language not in names and (owner, language) not in told:
                 told.add((owner, language))

@@ -94,6 +94,20 @@ def spoken_text(  # noqa: PLR0917 - one per option of the command
     """
     if bool(text) == greeting:
         raise FourthRingError("Say what is to be said: either a TEXT or --greeting.")
+    key = known_department(settings, department, agent)
+    if text:
+        return text, language or settings.company.language
+    kind = "direct" if agent else "queue-join"
+    at = datetime.now(settings.zone_info_of(key))
+    return greeting_text(settings, kind, key, agent or "", at), settings.language_of(key)
+
+
+def known_department(settings: Settings, department: str | None, agent: str | None) -> str:
+    """The department that a command was asked about (default: the first), once it and ``agent`` are known to exist.
+
+    Raises:
+        FourthRingError: one of them does not.
+    """
     key = department or next(iter(settings.departments))
     if key not in settings.departments:
         known = ", ".join(settings.departments)
@@ -102,11 +116,7 @@ def spoken_text(  # noqa: PLR0917 - one per option of the command
         raise FourthRingError(
             f"--agent '{agent}' is not in [agents]; write one of {', '.join(settings.agents)}."
         )
-    if text:
-        return text, language or settings.company.language
-    kind = "direct" if agent else "queue-join"
-    at = datetime.now(settings.zone_info_of(key))
-    return greeting_text(settings, kind, key, agent or "", at), settings.language_of(key)
+    return key
 
 
 def _own(agent: Agent, field: str, settings: Settings) -> str:

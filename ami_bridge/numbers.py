@@ -11,9 +11,11 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
-from phonenumbers import PhoneNumberFormat, PhoneNumberType
+from phonenumbers import PhoneNumberFormat, PhoneNumberType, timezone
 
 _DIGITS = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
 _GROUPS = re.compile(r"[0-9]+", re.ASCII)
@@ -110,6 +112,19 @@ def read_back_groups(e164: str, home_region: str = "") -> tuple[str, ...]:
     at_home = home_region and phonenumbers.region_code_for_number(number) == home_region
     form = PhoneNumberFormat.NATIONAL if at_home else PhoneNumberFormat.INTERNATIONAL
     return tuple(_GROUPS.findall(phonenumbers.format_number(number, form)))
+
+
+def zones_of_number(text: str, default_region: str) -> tuple[ZoneInfo, ...]:
+    """The time zones in which the owner of the number may be; none when it tells nothing (withheld, not valid)."""
+    number = _parse(text, default_region) if _DIGITS.fullmatch(text) else None
+    if number is None or not phonenumbers.is_valid_number(number):
+        return ()
+    return tuple(ZoneInfo(name) for name in timezone.time_zones_for_number(number) if name in _known_zones())
+
+
+@lru_cache(maxsize=1)
+def _known_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def _parse(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:

@@ -165,9 +165,11 @@ class Department(Section):
     direct: list[Extension] = Field(default=[])
     queue: list[Extension] = Field(min_length=1)
     language: Language | None = None
+    more_languages: list[Language] = Field(default=[])
     time_zone: TimeZone | None = None
     ring: Ring | None = None
     hours: Hours | None = None
+    phrases: dict[Language, dict[str, str]] = Field(default={})
 
 
 class Agent(Section):
@@ -175,6 +177,7 @@ class Agent(Section):
 
     names: dict[Language, SpokenName] = Field(min_length=1)
     positions: dict[Language, SpokenName] = Field(default={})
+    phrases: dict[Language, dict[str, str]] = Field(default={})
 
 
 class Settings(Section):
@@ -222,7 +225,13 @@ class Settings(Section):
     @property
     def languages(self) -> tuple[str, ...]:
         """Every language that some department speaks, sorted."""
-        return tuple(sorted({self.language_of(key) for key in self.departments}))
+        return tuple(sorted({language for key in self.departments for language in self.languages_of(key)}))
+
+    def languages_of(self, department: str) -> tuple[str, ...]:
+        """The languages that ``department`` speaks, its first one first."""
+        return tuple(
+            dict.fromkeys([self.language_of(department), *self.departments[department].more_languages])
+        )
 
     def language_of(self, department: str) -> str:
         """The language that ``department`` speaks."""

@@ -46,7 +46,14 @@ async def run(request: StepRequest, department: str, result: str) -> Variables:
         heard = await _heard(request, stored)
         outcome = conversation.advance(stored.state, Answer(result, heard), facts)
     callback_id = await _keep(request, department, callback_id, outcome)
-    speech = Speech(request.settings, request.voice, department, facts.local_time, callback_id)
+    speech = Speech(
+        request.settings,
+        request.voice,
+        department,
+        facts.local_time,
+        callback_id,
+        caller=request.environment.caller,
+    )
     variables = turn_variables(outcome.turn, speech, request.settings.callback.max_recording_seconds)
     await request.store.put_conversation(
         key,

@@ -15,20 +15,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from agi.voice import compose, prompts, sound
+from agi.voice.ahead import predictable, texts_of
 from agi.voice.music import beep, hold_music
-from agi.voice.phrasebook import PhraseBook, load_phrase_book
+from agi.voice.phrasebook import PhraseBook, load_phrase_book, load_phrase_books, own_words
 from agi.voice.prompts import say, wav_of
 from agi.voice.render import RECIPE, EspeakRenderer, Renderer, RenderError, write_prompt
+from agi.voice.script import Digits, Script, pause_after, text_of
 from ami_bridge.errors import ConfigError
 from ami_bridge.settings import Settings
 
-__all__ = ["SAFE_PATH", "Progress", "VoiceCache", "greeting_text", "predictable", "say"]
+__all__ = ["SAFE_PATH", "Progress", "VoiceCache", "greeting_text", "say"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +58,8 @@ class VoiceCache:
         """
         self.settings = settings
         self.folder = prompts.prompts_folder(settings)
-        self.books = {language: load_phrase_book(language) for language in settings.languages}
+        self.books = load_phrase_books(settings)
+        self._book_in_words_of = lru_cache(maxsize=None)(self._own_book)
         self._renderer = renderer or EspeakRenderer()
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -70,9 +74,17 @@ class VoiceCache:
                 ]
             )
 
-    def book_of(self, department: str) -> PhraseBook:
-        """The phrase book in which ``department`` speaks."""
-        return self.books[self.settings.language_of(department)]
+    def book_of(self, department: str, language: str = "", agent: str = "") -> PhraseBook:
+        """The phrase book in whose words ``department`` and ``agent`` speak; ``language`` "": the department's first.
+
+        A language that the department does not speak is its first one, too.
+        """
+        return self._book_in_words_of(department, language, agent)
+
+    def _own_book(self, department: str, language: str, agent: str) -> PhraseBook:
+        spoken = self.settings.languages_of(department)
+        language = language if language in spoken else spoken[0]
+        return self.books[language].in_words_of(own_words(self.settings, language, department, agent))
 
     def path_of(self, text: str, book: PhraseBook) -> Path:
         """Where the prompt ``text`` lies once it is rendered, without extension."""
@@ -98,6 +110,36 @@ class VoiceCache:
             write_prompt(wav_of(path), self._renderer.render(text, book))
         return path
 
+    def script_path(self, script: Script, book: PhraseBook) -> Path:
+        """Where ``script`` lies once it is put together, without extension."""
+        parts = [f"{path.name}+{pause}" for path, pause in self._parts(script, book)]
+        address = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+        return self.folder / book.language / "joined" / address
+
+    def find_script(self, script: Script, book: PhraseBook) -> Path | None:
+        """The whole ``script`` without extension, put together in about a millisecond when it is not there yet.
+
+        None when a piece of it is not rendered yet (it is on its way).
+
+        Raises:
+            RenderError: the disk refuses.
+        """
+        path = self.script_path(script, book)
+        if wav_of(path).is_file():
+            return path
+        missing = [text for text in texts_of(script, book) if self.find(text, book) is None]
+        return None if missing else self._join(script, book, path)
+
+    def render_script(self, script: Script, book: PhraseBook) -> Path:
+        """The whole ``script`` without extension; what is missing is rendered now.
+
+        Raises:
+            RenderError: the voice or the disk refuses.
+        """
+        for text in texts_of(script, book):
+            self.render(text, book)
+        return self._join(script, book, self.script_path(script, book))
+
     def speak_number(self, groups: Sequence[str], book: PhraseBook, target: Path) -> Path:
         """Write ``groups`` of digits, as they are read aloud, to ``target``.wav; put together from the
         ten prompts that exist, so it takes a millisecond and no renderer.
@@ -105,16 +147,22 @@ class VoiceCache:
         Raises:
             RenderError: a digit is not rendered yet, or the disk refuses.
         """
-        write_prompt(wav_of(target), sound.wav_bytes(np.concatenate(list(self._number(groups, book)))))
-        return target
+        number = (Digits(tuple(groups)),)
+        if any(self.find(text, book) is None for text in texts_of(number, book)):
+            raise RenderError("The digits are not rendered yet; wait until the prompts are prepared.")
+        return self._join(number, book, target)
 
-    def prepare(self, progress: Progress | None = None) -> int:
+    def wanted(self, at: datetime) -> list[tuple[str, str]]:
+        """(language, text) of every prompt that may be needed within two days of ``at``."""
+        return list(dict.fromkeys(predictable(self.settings, self.book_of, at)))
+
+    def prepare(self, progress: Progress | None = None, at: datetime | None = None) -> int:
         """Render ahead everything predictable, put the fixed prompts in their places, write the music.
 
         Returns how many prompts could not be rendered; each reason is logged. Blocks: call it in a thread.
         """
         self._write_tones()
-        wanted = list(dict.fromkeys(predictable(self.settings, self.books)))
+        wanted = self.wanted(at or datetime.now(UTC))
         failed = 0
         for done, (language, text) in enumerate(wanted, start=1):
             if self._closing.is_set():
@@ -132,18 +180,27 @@ class VoiceCache:
         self._closing.set()
         self._background.shutdown(wait=True, cancel_futures=True)
 
-    def _number(self, groups: Sequence[str], book: PhraseBook) -> Iterator[sound.Samples]:
-        for group in groups:
-            for digit in group:
-                yield self._digit(digit, book)
-                yield np.zeros(int(_DIGIT_PAUSE_SECONDS * sound.RATE))
-            yield np.zeros(int(_GROUP_PAUSE_SECONDS * sound.RATE))
+    def _join(self, script: Script, book: PhraseBook, target: Path) -> Path:
+        row: list[sound.Samples] = []
+        for path, pause in self._parts(script, book):
+            row += [sound.read_wav(wav_of(path).read_bytes())[0], np.zeros(int(pause * sound.RATE))]
+        write_prompt(wav_of(target), sound.wav_bytes(np.concatenate(row)))
+        return target
 
-    def _digit(self, digit: str, book: PhraseBook) -> sound.Samples:
-        path = self.find(book.say(f"digits.{digit}"), book)
-        if path is None:
-            raise RenderError(f"The digit {digit} is not rendered yet; wait until the prompts are prepared.")
-        return sound.read_wav(wav_of(path).read_bytes())[0]
+    def _parts(self, script: Script, book: PhraseBook) -> Iterator[tuple[Path, float]]:
+        """The prompts of ``script`` in order, each with the seconds of quiet after it."""
+        for piece in script:
+            if isinstance(piece, Digits):
+                yield from self._digits(piece, book)
+            else:
+                last = piece is script[-1]
+                yield self.path_of(piece.text, book), 0.0 if last else pause_after(piece.text)
+
+    def _digits(self, number: Digits, book: PhraseBook) -> Iterator[tuple[Path, float]]:
+        for group in number.groups:
+            for place, digit in enumerate(group, start=1):
+                pause = _GROUP_PAUSE_SECONDS if place == len(group) else _DIGIT_PAUSE_SECONDS
+                yield self.path_of(book.say(f"digits.{digit}"), book), pause
 
     def _render_later(self, path: Path, text: str, book: PhraseBook) -> None:
         with self._lock:
@@ -201,42 +258,9 @@ class VoiceCache:
                 _log.error("A tone is missing: %s", error)
 
 
-def predictable(settings: Settings, books: dict[str, PhraseBook]) -> Iterator[tuple[str, str]]:
-    """(language, text) of everything that this company can say, most urgent first: the fixed prompts."""
-    for department in settings.departments:
-        book = books[settings.language_of(department)]
-        for name in prompts.FIXED_NAMES:
-            yield book.language, compose.fixed_text(book, settings, department, name)
-    for department in settings.departments:
-        book = books[settings.language_of(department)]
-        yield from ((book.language, text) for text in _greetings(settings, book, department))
-        yield book.language, compose.briefing_intro(book, settings, department)
-    for book in books.values():
-        yield from ((book.language, text) for text in _plain(book))
-
-
-def _greetings(settings: Settings, book: PhraseBook, department: str) -> Iterator[str]:
-    members = settings.departments[department]
-    for kind in compose.GreetingKind:
-        agents = sorted({*members.direct, *members.queue}) if kind in compose.PERSONAL else []
-        for part in compose.PartOfDay:
-            for agent in (*agents, ""):
-                yield compose.greeting(book, settings, compose.Occasion(kind, department, agent, part))
-
-
-def _plain(book: PhraseBook) -> Iterator[str]:
-    """Everything that does not depend on company, department or person."""
-    partings = [text for key, text in book.phrases.items() if key.startswith("partings.")]
-    for key, text in book.phrases.items():
-        if not key.startswith(("capture.", "briefing.", "digits.")) or key == "briefing.intro":
-            continue
-        if "{parting}" in text:
-            yield from (text.format(parting=parting) for parting in partings)
-        else:
-            yield book.say(key)
-
-
-def greeting_text(settings: Settings, kind: str, department: str, agent: str, at: datetime) -> str:
+def greeting_text(
+    settings: Settings, kind: str, department: str, agent: str, at: datetime, *, language: str = ""
+) -> str:
     """What ``fourthring say --greeting`` and the rehearsal show: the greeting said at the instant ``at``.
 
     Raises:
@@ -244,8 +268,7 @@ def greeting_text(settings: Settings, kind: str, department: str, agent: str, at
         ValueError: no such kind of greeting.
         KeyError: no such department.
     """
-    part = compose.part_of_day(at.astimezone(settings.zone_info_of(department)))
-    book = load_phrase_book(settings.language_of(department))
-    return compose.greeting(
-        book, settings, compose.Occasion(compose.GreetingKind(kind), department, agent, part)
-    )
+    tongue = language or settings.language_of(department)
+    book = load_phrase_book(tongue).in_words_of(own_words(settings, tongue, department, agent))
+    wanted = compose.GreetingKind(kind)
+    return text_of(compose.greeting_at(book, settings, wanted, department, agent=agent, at=at))

@@ -1,6 +1,6 @@
 """Puts the words together: greeting and farewell by time of day, company, department and person.
 
-Pure: phrase book, settings and an instant go in, text comes out.
+Pure: phrase book, settings and an instant go in, a script comes out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from agi.voice.occasions import PartOfDay, part_of_day, parting, wish_on
+from agi.voice.opening import opening_words
 from agi.voice.phrasebook import PhraseBook
+from agi.voice.script import Marked, Script, cut
+from ami_bridge.numbers import read_back_groups, zones_of_number
 from ami_bridge.settings import Settings
 
 
@@ -21,68 +25,117 @@ class GreetingKind(StrEnum):
     QUEUE_ANSWER = "queue-answer"  # a member of the queue has answered
     CALLBACK = "callback"  # the customer has answered the call that we promised
     CLOSED = "closed"  # nobody can answer; a callback is offered next
+    MACHINE = "machine"  # a machine has answered the call that we promised; said whole after its tone (S19)
 
 
-#: Kinds that end in a person, who is named when known, and in the open question (S3).
-PERSONAL = frozenset({GreetingKind.DIRECT, GreetingKind.QUEUE_ANSWER, GreetingKind.CALLBACK})
-
-
-class PartOfDay(StrEnum):
-    """Which salutation is right. Each part lasts until the next begins; see :func:`part_of_day`."""
-
-    MORNING = "morning"
-    DAY = "day"
-    EVENING = "evening"
-    NIGHT = "night"
-
-
-# The hour at which each part begins, latest first.
-_BEGINS = (
-    (23, PartOfDay.NIGHT),
-    (18, PartOfDay.EVENING),
-    (12, PartOfDay.DAY),
-    (6, PartOfDay.MORNING),
+#: Kinds in which a person is named when known.
+PERSONAL = frozenset(
+    {GreetingKind.DIRECT, GreetingKind.QUEUE_ANSWER, GreetingKind.CALLBACK, GreetingKind.MACHINE}
 )
-_FRIDAY, _SATURDAY = 4, 5
-
-
-def part_of_day(local: datetime) -> PartOfDay:
-    """The part of day at ``local`` (wall clock of the department): from 06:00, 12:00, 18:00, 23:00."""
-    return next((part for hour, part in _BEGINS if local.hour >= hour), PartOfDay.NIGHT)
-
-
-def parting_key(local: datetime) -> str:
-    """Which parting suits ``local``: a good weekend from Friday noon to Saturday evening."""
-    weekend = local.weekday() == _FRIDAY and local.hour >= 12
-    weekend = weekend or (local.weekday() == _SATURDAY and 6 <= local.hour < 18)
-    return "partings.weekend" if weekend else f"partings.{part_of_day(local)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """What a greeting depends on; ``agent`` is an extension, or "" when nobody is known by name."""
+    """What a greeting depends on.
+
+    Attributes:
+        agent: an extension, or "" when nobody is known by name.
+        wish: what is said after the salutation today, "" mostly.
+        opens: when we open again, in words; "" when that is not why nobody answers.
+        again: the caller has heard the whole greeting a short while ago.
+    """
 
     kind: GreetingKind
     department: str
     agent: str
     part: PartOfDay
+    wish: str = ""
+    opens: str = ""
+    again: bool = False
 
 
-def greeting(book: PhraseBook, settings: Settings, occasion: Occasion) -> str:
+def occasion_at(
+    book: PhraseBook, settings: Settings, kind: GreetingKind, department: str, *, agent: str, at: datetime
+) -> Occasion:
+    """The occasion at the instant ``at``.
+
+    Raises:
+        KeyError: the department is not configured.
+    """
+    local = at.astimezone(settings.zone_info_of(department))
+    return Occasion(
+        kind,
+        department,
+        agent,
+        part_of_day(local),
+        wish_on(book, settings, local.date()),
+        _opens(book, settings, department, local) if kind is GreetingKind.CLOSED else "",
+    )
+
+
+def greeting_at(
+    book: PhraseBook, settings: Settings, kind: GreetingKind, department: str, *, agent: str, at: datetime
+) -> Script:
+    """The whole greeting at the instant ``at``; raises as :func:`occasion_at` does."""
+    return greeting(book, settings, occasion_at(book, settings, kind, department, agent=agent, at=at))
+
+
+def greeting(book: PhraseBook, settings: Settings, occasion: Occasion) -> Script:
     """The whole greeting, in the words of ``book``.
 
     Raises:
         KeyError: the department is not configured.
     """
-    words = {
-        "salutation": book.say(f"salutations.{occasion.part}"),
-        **place_words(book, settings, occasion.department),
-    }
+    salutation = book.say(f"salutations.{occasion.part}")
+    person = person_of(settings, occasion.agent, book.language) if occasion.kind in PERSONAL else ""
+    words = Marked(
+        place_words(book, settings, occasion.department),
+        salutation=f"{salutation}! {occasion.wish}" if occasion.wish else salutation,
+        opens=occasion.opens,
+    )
+    phrase = book.phrases[_key(occasion, bool(person))].format_map(words)
+    groups = _own_number(settings, occasion.department) if occasion.kind is GreetingKind.MACHINE else ()
+    return cut(phrase, agent=occasion.agent, person=person, groups=groups)
+
+
+def farewell_words(
+    book: PhraseBook, settings: Settings, department: str, at: datetime, caller: str = ""
+) -> str:
+    """The parting (S13) by the wall clock of ``caller`` where the number tells it, else by the department's.
+
+    A mobile number may be anywhere in a country of many zones: it tells only what is right in all of them.
+    """
+    zones = zones_of_number(caller, settings.company.country)
+    words = {parting(book, settings, at.astimezone(zone)) for zone in zones}
+    return (
+        words.pop()
+        if len(words) == 1
+        else parting(book, settings, at.astimezone(settings.zone_info_of(department)))
+    )
+
+
+def _own_number(settings: Settings, department: str) -> tuple[str, ...]:
+    """The department's first DID as it is dictated; one that is in no number plan digit by digit."""
+    did = settings.departments[department].dids[0]
+    try:
+        return read_back_groups(f"+{did}", settings.company.country)
+    except ValueError:
+        return tuple(did)
+
+
+def _key(occasion: Occasion, named: bool) -> str:
     key = f"greetings.{occasion.kind.replace('-', '_')}"
-    if occasion.kind not in PERSONAL:
-        return book.say(key, **words)
-    person = person_of(settings, occasion.agent, book.language)
-    return book.say(key, person=person, **words) if person else book.say(f"{key}_nameless", **words)
+    if occasion.kind in PERSONAL and not named:
+        return f"{key}_nameless"
+    if occasion.again and occasion.kind in {GreetingKind.DIRECT, GreetingKind.QUEUE_JOIN}:
+        return f"{key}_again"
+    return f"{key}_until" if occasion.opens else key
+
+
+def _opens(book: PhraseBook, settings: Settings, department: str, local: datetime) -> str:
+    schedule = settings.schedule_of(department)
+    opens = None if schedule.is_open(local) else schedule.opens_at(local)
+    return opening_words(book, local, opens.astimezone(schedule.zone)) if opens else ""
 
 
 def person_of(settings: Settings, agent: str, language: str) -> str:

@@ -10,98 +10,25 @@ from __future__ import annotations
 import re
 import string
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agi.voice.never_later import call_later_phrases
+from agi.voice.phrases import AGENTS_OWN, PHRASES, placeholders_of
 from ami_bridge.errors import ConfigError
 from ami_bridge.resources import shipped_folder
+from ami_bridge.settings import Settings
 
-_GREETING = frozenset({"salutation", "company", "department"})
-_PERSONAL = _GREETING | {"person"}
-_PLACE = frozenset({"company", "department"})
-_PARTING = frozenset({"parting"})
-_PLAIN: frozenset[str] = frozenset()
-
-#: Every phrase that a book must have: ``section.key`` → the placeholders that it may use.
-PHRASES: dict[str, frozenset[str]] = {
-    **dict.fromkeys((f"salutations.{part}" for part in ("morning", "day", "evening", "night")), _PLAIN),
-    **dict.fromkeys(
-        (f"partings.{part}" for part in ("morning", "day", "evening", "night", "weekend")), _PLAIN
-    ),
-    **dict.fromkeys(("greetings.direct", "greetings.queue_answer", "greetings.callback"), _PERSONAL),
-    **dict.fromkeys(
-        (
-            "greetings.direct_nameless",
-            "greetings.queue_answer_nameless",
-            "greetings.callback_nameless",
-            "greetings.queue_join",
-            "greetings.closed",
-        ),
-        _GREETING,
-    ),
-    **dict.fromkeys(
-        (
-            f"fixed.{name}"
-            for name in (
-                "greeting",
-                "greeting-join",
-                "busy",
-                "callback-offer",
-                "leave-message",
-                "message-thanks",
-                "farewell",
-                "customer-not-reached",
-            )
-        ),
-        _PLACE,
-    ),
-    **dict.fromkeys(
-        (
-            f"capture.{name}"
-            for name in (
-                "permission",
-                "back_to_queue",
-                "number_intro",
-                "number_confirm",
-                "number_type",
-                "number_incomplete",
-                "number_refused",
-                "name",
-                "subject",
-                "message",
-                "wrong_key",
-                "silence",
-                "not_heard",
-                "summary_number",
-                "summary_name",
-                "summary_subject",
-                "summary_confirm",
-            )
-        ),
-        _PLAIN,
-    ),
-    **dict.fromkeys(("capture.accepted", "capture.message_kept", "capture.nothing_kept"), _PARTING),
-    "briefing.intro": _PLACE,
-    **dict.fromkeys(
-        (f"briefing.{name}" for name in ("name", "subject", "number", "choose", "declined", "withdrawn")),
-        _PLAIN,
-    ),
-    **dict.fromkeys((f"digits.{digit}" for digit in string.digits), _PLAIN),
-}
-
-# Asking the caller to do the ringing, in the words that people really use. Whole words, any case.
-_CALL_LATER = (
-    re.compile(r"\b(?:пере|по)?звоните\b", re.IGNORECASE),
-    re.compile(r"\b(?:пере|по)звонить\s+(?:нам\s+)?(?:позже|позднее|попозже|завтра)\b", re.IGNORECASE),
-    re.compile(r"\bпопробуйте\s+(?:ещё|еще|позже|позднее)\b", re.IGNORECASE),
-    re.compile(
-        r"\b(?:call|ring|phone|try)\s+(?:us\s+)?(?:back\s+|again\s*)?(?:later|another time)\b", re.IGNORECASE
-    ),
-    re.compile(r"\b(?:call|ring|phone)\s+us\s+(?:back|again)\b", re.IGNORECASE),
-    re.compile(r"\btry\s+again\b", re.IGNORECASE),
-)
+__all__ = [
+    "PHRASES",
+    "PhraseBook",
+    "call_later_phrases",
+    "load_phrase_book",
+    "load_phrase_books",
+    "own_words",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +49,13 @@ class PhraseBook:
         """
         return self.phrases[key].format_map(filled)
 
+    def wish(self, occasion: str) -> str:
+        """What this language says on ``occasion`` (a weekday or the English name of a holiday); "" when nothing."""
+        return self.phrases.get(f"wishes.{occasion}", "")
 
-def call_later_phrases(text: str) -> list[str]:
-    """What in ``text`` asks the caller to ring another time (S8); empty when nothing does."""
-    return [match.group(0) for pattern in _CALL_LATER for match in pattern.finditer(text)]
+    def in_words_of(self, own: Mapping[str, str]) -> PhraseBook:
+        """This book with the phrases ``own`` (checked by :func:`own_words`) in place of its own."""
+        return replace(self, phrases={**self.phrases, **own}) if own else self
 
 
 def load_phrase_book(language: str, folder: Path | None = None) -> PhraseBook:
@@ -148,6 +78,32 @@ def load_phrase_book(language: str, folder: Path | None = None) -> PhraseBook:
     return parse_phrase_book(document, language, origin=path.name)
 
 
+def load_phrase_books(settings: Settings) -> dict[str, PhraseBook]:
+    """The books of every configured language; the words of departments and agents are checked, too.
+
+    Raises:
+        ConfigError: as for :func:`load_phrase_book`; every fault of every book at once.
+    """
+    books, problems = {}, [*_own_problems(settings)]
+    for language in settings.languages:
+        try:
+            books[language] = load_phrase_book(language)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return books
+
+
+def own_words(settings: Settings, language: str, department: str, agent: str = "") -> dict[str, str]:
+    """The phrases that ``department``, and before it ``agent``, say in words of their own."""
+    person = settings.agents.get(agent)
+    return {
+        **settings.departments[department].phrases.get(language, {}),
+        **(person.phrases.get(language, {}) if person else {}),
+    }
+
+
 def parse_phrase_book(document: Mapping[str, Any], language: str, origin: str) -> PhraseBook:
     """Check a parsed book; ``origin`` opens each error sentence.
 
@@ -161,7 +117,8 @@ def parse_phrase_book(document: Mapping[str, Any], language: str, origin: str) -
         if section != "voice" and isinstance(table, Mapping)
         for key, value in table.items()
     }
-    problems = [*_voice_problems(voice, origin), *_phrase_problems(phrases, origin)]
+    problems = [f"{origin}: {key} is missing; add it." for key in PHRASES if key not in phrases]
+    problems = [*_voice_problems(voice, origin), *problems, *_phrase_problems(phrases, origin)]
     if problems or not isinstance(voice, Mapping):
         raise ConfigError(problems)
     return PhraseBook(language, voice["name"], voice["words_per_minute"], phrases)
@@ -181,31 +138,39 @@ def _voice_problems(voice: object, origin: str) -> list[str]:
     return problems
 
 
-def _phrase_problems(phrases: Mapping[str, Any], origin: str) -> list[str]:
-    problems = [f"{origin}: {key} is missing; add it." for key in PHRASES if key not in phrases]
+def _own_problems(settings: Settings) -> Iterator[str]:
+    for key, department in settings.departments.items():
+        for language, phrases in department.phrases.items():
+            yield from _phrase_problems(phrases, f"departments.{key}.phrases.{language}")
+    for extension, agent in settings.agents.items():
+        for language, phrases in agent.phrases.items():
+            origin = f"agents.{extension}.phrases.{language}"
+            yield from _phrase_problems(phrases, origin)
+            for other in sorted(set(phrases) & set(PHRASES) - AGENTS_OWN):
+                yield f"{origin}: {other} is not said by an agent; those that are: {', '.join(sorted(AGENTS_OWN))}."
+
+
+def _phrase_problems(phrases: Mapping[str, Any], origin: str) -> Iterator[str]:
     for key, text in phrases.items():
-        if key not in PHRASES:
-            problems.append(f"{origin}: {key} is not a known phrase; remove it or mend its spelling.")
+        if placeholders_of(key) is None:
+            yield f"{origin}: {key} is not a known phrase; remove it or mend its spelling."
         elif not isinstance(text, str) or not text.strip():
-            problems.append(f"{origin}: {key} must be a sentence in quotes.")
+            yield f"{origin}: {key} must be a sentence in quotes."
         else:
-            problems += _text_problems(key, text, origin)
-    return problems
+            yield from _text_problems(key, text, origin)
 
 
-def _text_problems(key: str, text: str, origin: str) -> list[str]:
-    problems = [
-        f"{origin}: {key} asks the caller to ring again ('{found}', rule S8); offer our own call instead."
-        for found in call_later_phrases(text)
-    ]
+def _text_problems(key: str, text: str, origin: str) -> Iterator[str]:
+    for found in call_later_phrases(text):
+        yield f"{origin}: {key} asks the caller to ring again ('{found}', rule S8); offer our own call instead."
+    if not text.isprintable():
+        yield f"{origin}: {key} holds a control character or a line end; write it on one line."
     try:
         used = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
     except ValueError as error:
-        return [*problems, f"{origin}: {key} has a stray brace ({error}); write placeholders as {{company}}."]
-    unknown = used - PHRASES[key]
-    if unknown:
-        allowed = ", ".join(sorted(PHRASES[key])) or "none"
-        problems.append(
-            f"{origin}: {key} uses {{{sorted(unknown)[0]}}}; the placeholders it may use: {allowed}."
-        )
-    return problems
+        yield f"{origin}: {key} has a stray brace ({error}); write placeholders as {{company}}."
+        return
+    known = placeholders_of(key) or frozenset()
+    if unknown := used - known:
+        allowed = ", ".join(sorted(known)) or "none"
+        yield f"{origin}: {key} uses {{{sorted(unknown)[0]}}}; the placeholders it may use: {allowed}."

@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 from agi.speech import Speech
-from agi.voice.cache import VoiceCache, greeting_text
+from agi.voice.cache import VoiceCache
+from agi.voice.compose import GreetingKind, greeting_at
 from agi.voice.prompts import fixed_prompt
+from ami_bridge.errors import FourthRingError
 from ami_bridge.settings import Settings
 
 
@@ -20,13 +22,22 @@ class ExpectedPrompts:
 
     def greeting(self, kind: str, department: str, agent: str = "", *, at: datetime | None = None) -> Path:
         """The greeting of ``kind`` as it sounds at ``at`` (now)."""
-        local = (at or datetime.now().astimezone()).astimezone(self._settings.zone_info_of(department))
-        return self._wav(greeting_text(self._settings, kind, department, agent, local), department)
+        book = self._voice.book_of(department, agent=agent)
+        when = at or datetime.now().astimezone()
+        wanted = GreetingKind(kind)
+        script = greeting_at(book, self._settings, wanted, department, agent=agent, at=when)
+        found = self._voice.find_script(script, book)
+        if found is None:
+            raise FourthRingError(
+                f"The greeting {kind} of {department} is not rendered; prepare the prompts first."
+            )
+        return found.with_suffix(".wav")
 
-    def phrase(self, key: str, department: str) -> Path:
-        """A phrase of the book, such as ``capture.permission``."""
+    def phrase(self, key: str, department: str, caller: str = "") -> Path:
+        """A phrase of the book, such as ``capture.permission``; a farewell as ``caller`` hears it."""
         local = datetime.now(self._settings.zone_info_of(department))
-        return self._wav(Speech(self._settings, self._voice, department, local).text(key), department)
+        speech = Speech(self._settings, self._voice, department, local, caller=caller)
+        return self._wav(speech.text(key), department)
 
     def fixed(self, name: str, department: str) -> Path:
         """A prompt that the dialplan knows by name."""

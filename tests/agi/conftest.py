@@ -53,7 +53,7 @@ def company(state_folder: Path, agi_port: int) -> Settings:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> VoiceCache:
     """The voice of the company with every prompt rendered."""
     voice = VoiceCache(company(tmp_path_factory.mktemp("company"), 4999))
-    assert voice.prepare() == 0
+    assert voice.prepare(at=NOON_IN_MOSCOW) == 0
     return voice
 
 

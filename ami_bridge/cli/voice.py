@@ -1,0 +1,47 @@
+"""``fourthring preview``: what callers hear, as text and as sound, at any instant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ami_bridge.cli.options import AsJson, Config
+from ami_bridge.cli.tables import print_json_lines, print_table
+from ami_bridge.settings import load_settings
+
+
+def preview(
+    department: Annotated[
+        str | None, typer.Option(help="Whose words (default: the first department).")
+    ] = None,
+    agent: Annotated[str, typer.Option(help="Extension of the agent who is named.")] = "",
+    language: Annotated[str, typer.Option(help="Language (default: the department's first).")] = "",
+    at: Annotated[
+        datetime | None, typer.Option(help="When, on the department's wall clock (default: now).")
+    ] = None,
+    caller: Annotated[str, typer.Option(help="Caller's number: the farewell suits the clock there.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write the sound of each to, as WAV files.")
+    ] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every greeting and farewell of a department as a caller would hear it at an instant."""
+    from agi.voice.preview import preview_of
+    from ami_bridge.directory import known_department
+
+    settings = load_settings(config)
+    key = known_department(settings, department, agent or None)
+    zone = settings.zone_info_of(key)
+    when = at.replace(tzinfo=zone) if at else datetime.now(zone)
+    heard = preview_of(settings, key, agent=agent, language=language, at=when, caller=caller, out=out)
+    if as_json:
+        print_json_lines(heard)
+        return
+    columns = ("what", "words", *(["sound"] if out else []))
+    print_table(
+        f"{key}, {when:%A %Y-%m-%d %H:%M}", columns, ([row[column] for column in columns] for row in heard)
+    )
