@@ -127,6 +127,12 @@ def _known_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def region_of(e164: str) -> str:
+    """The country of ``e164`` (ISO 3166-1 alpha-2), "" when it has none."""
+    number = _parse(e164, None)
+    return phonenumbers.region_code_for_number(number) or "" if number is not None else ""
+
+
 def _parse(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
     try:
         return phonenumbers.parse(text, region)

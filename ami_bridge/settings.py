@@ -127,6 +127,31 @@ class QueueSettings(Section):
     repeat_offer_seconds: int = Field(default=20, ge=5, le=600)
 
 
+def _growing(delays: list[float]) -> list[float]:
+    if delays != sorted(delays):
+        raise ValueError(f"the gaps {delays} shrink; write them from the shortest to the longest")
+    return delays
+
+
+Delays = Annotated[
+    list[Annotated[float, Field(gt=0, le=10080)]], Field(min_length=1), AfterValidator(_growing)
+]
+
+
+class RetrySettings(Section):
+    """Minutes to the next try after each cause, growing; the last one is repeated.
+
+    A busy phone is soon free; a machine says that nobody is there; a network that has no line may have one in
+    a minute; a number that the network refuses will hardly be right in half an hour.
+    """
+
+    busy: Delays = Field(default=[2, 10, 30])
+    no_answer: Delays | None = None
+    machine: Delays = Field(default=[120, 1440])
+    congestion: Delays = Field(default=[1, 5, 15, 60])
+    failed: Delays = Field(default=[30, 240, 1440])
+
+
 class CallbackSettings(Section):
     """How callbacks are taken and dialled."""
 
@@ -134,7 +159,10 @@ class CallbackSettings(Section):
     ring_agent_seconds: int = Field(default=20, ge=5, le=120)
     ring_customer_seconds: int = Field(default=40, ge=5, le=120)
     max_attempts: int = Field(default=3, ge=1, le=10)
-    retry_minutes: list[Annotated[float, Field(gt=0, le=10080)]] = Field(default=[5, 30, 120], min_length=1)
+    retry_minutes: Delays = Field(default=[5, 30, 120])
+    retry: RetrySettings = RetrySettings()
+    customer_hours: Hours = Hours(open=["mon-sun 09:00-21:00"])
+    unclear_zone: Literal["department", "strict"] = "department"
     allowed_regions: list[Region] = Field(min_length=1)
 
 

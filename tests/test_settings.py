@@ -60,6 +60,13 @@ def put(*keys: Any) -> Change:
 
 
 FAULTY: list[tuple[Change, str, str]] = [
+    (put("callback", "retry_minutes", [30, 5]), "callback.retry_minutes", "from the shortest to the longest"),
+    (put("callback", "retry", {"busy": []}), "callback.retry.busy", "at least 1"),
+    (
+        put("callback", "customer_hours", {"open": ["daily 9-21"]}),
+        "callback.customer_hours.open",
+        "mon-fri 09:00",
+    ),
     (put("company", "time_zone", "Europe/Moskva"), "company.time_zone = 'Europe/Moskva'", "such as 'Europe/"),
     (put("company", "language", "de"), "company.names has no 'de'", "add it"),
     (put("company", "language", "german"), "company.language = 'german'", "two small letters"),

@@ -19,8 +19,8 @@ What the table promises:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypedDict, Unpack
@@ -168,10 +168,18 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """House rules for trying again: how often, and how long to wait after the 1st, 2nd … attempt."""
+    """House rules for trying again: how often, and how long to wait after the 1st, 2nd … attempt.
+
+    ``by_result`` has other gaps for some results: a busy phone is soon free, a machine says nobody is there.
+    """
 
     max_attempts: int
     delays_minutes: tuple[float, ...]
+    by_result: Mapping[AttemptState, tuple[float, ...]] = field(default_factory=dict)
+
+    def delays_after(self, result: AttemptState | None) -> tuple[float, ...]:
+        """The gaps after ``result``: its own, else the common ones."""
+        return (result and self.by_result.get(result)) or self.delays_minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,15 +366,20 @@ def overdue(callback: Callback, now: datetime) -> Callback | None:
     return advance(callback, event, now, by="time") if event else None
 
 
-def retry_at(attempts: int, now: datetime, policy: RetryPolicy) -> datetime | None:
-    """When to ring the customer again after ``attempts`` tries; None when that was the last one allowed.
+def retry_at(
+    attempts: int, now: datetime, policy: RetryPolicy, result: AttemptState | None = None
+) -> datetime | None:
+    """When to ring the customer again after ``attempts`` tries, the last of which ended with ``result``.
+
+    None when that was the last one allowed.
 
     The last delay is repeated when there are more attempts than delays.
     """
     if attempts >= policy.max_attempts:
         return None
-    index = min(max(attempts, 1), len(policy.delays_minutes)) - 1
-    return now + timedelta(minutes=policy.delays_minutes[index])
+    delays = policy.delays_after(result)
+    index = min(max(attempts, 1), len(delays)) - 1
+    return now + timedelta(minutes=delays[index])
 
 
 def agents_to_spare(attempts: Iterable[Attempt], now: datetime, policy: RetryPolicy) -> frozenset[str]:
@@ -453,4 +466,4 @@ def _again_at(result: AttemptState, attempts: int, at: datetime, policy: RetryPo
     if result is AttemptState.NOT_DIALLED:
         return at + NOT_DIALLED_GAP
     # The customer noticed nothing of it, and another agent may be free: see agents_to_spare().
-    return at if result in AGENT_SIDE else retry_at(attempts, at, policy)
+    return at if result in AGENT_SIDE else retry_at(attempts, at, policy, result)

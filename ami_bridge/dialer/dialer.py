@@ -47,8 +47,10 @@ from ami_bridge.core.callbacks import (
 from ami_bridge.core.event_types import DialplanFact, HungUp
 from ami_bridge.core.events import parse
 from ami_bridge.dialer.agents import QueueView, read_queue_status
+from ami_bridge.dialer.calling_hours import CallingHours
 from ami_bridge.dialer.evidence import Evidence, look_up
 from ami_bridge.dialer.outcomes import AGI_LOST, attempt_result
+from ami_bridge.dialer.retries import retry_policy
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -130,9 +132,8 @@ class Dialer:
         self._cel_file = cel_file
         self._pace = pace or Pace()
         self._worker = f"dialer-{settings.node.name}-{os.getpid()}"
-        self._policy = policy or RetryPolicy(
-            max_attempts=settings.callback.max_attempts, delays_minutes=tuple(settings.callback.retry_minutes)
-        )
+        self._policy = policy or retry_policy(settings)
+        self._hours = CallingHours(settings)
         # Names the node: another node's channels are not seen from here and not judged from here.
         self._channel_prefix = f"cb-{settings.node.name}-"
         self._running: dict[str, _Running] = {}
@@ -219,6 +220,10 @@ class Dialer:
 
     async def _launch(self, callback: Callback, free: list[str]) -> None:
         now = self._clock.now()
+        allowed = self._hours.next_call(callback.department, callback.number or "", now)
+        if allowed is None or allowed > now:
+            await self._wait_for(callback, allowed, now)
+            return
         taken = {running.attempt.agent for running in self._running.values()}
         left = [agent for agent in free if agent not in taken]
         spared = agents_to_spare(await self._store.attempts(callback.id), now, self._policy)
@@ -235,6 +240,18 @@ class Dialer:
             await self._store.release_claim(callback.id, callback.fence, at=self._clock.now())
         except StaleFence as error:
             log.info("callback %s: withdrawn before it was dialled: %s", callback.id, error)
+
+    async def _wait_for(self, callback: Callback, allowed: datetime | None, now: datetime) -> None:
+        """Not at this hour: back to the queue until it is a decent one for both sides."""
+        if allowed is None:
+            log.error(
+                "callback %s: the hours of '%s' and of the customer's zone never meet; looked at again in a day",
+                callback.id,
+                callback.department,
+            )
+            allowed = now + timedelta(days=1)
+        await self._store.release_claim(callback.id, callback.fence, due_at=allowed, at=now)
+        log.info("callback %s: not at this hour; waits until %s", callback.id, allowed.isoformat())
 
     async def _dial(self, callback: Callback, agent: str) -> None:
         began = self._clock.now()

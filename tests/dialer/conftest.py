@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,18 @@ class Reception:
     """The demo's company around one dialer. ``free`` and ``waiting`` are what QueueStatus will tell."""
 
     def __init__(
-        self, folder: Path, *, store: MemoryStore | None = None, clock: FakeClock | None = None
+        self,
+        folder: Path,
+        *,
+        store: MemoryStore | None = None,
+        clock: FakeClock | None = None,
+        **changed: dict[str, Any],
     ) -> None:
+        """``changed``: keys to change, by section."""
         document = tomllib.loads((shipped_folder("config") / "demo.toml").read_text(encoding="utf-8"))
         document["node"]["state_folder"] = str(folder)
+        for section, keys in changed.items():
+            document.setdefault(section, {}).update(keys)
         self.settings: Settings = parse_settings(document)
         self.store = store or MemoryStore()
         self.clock = clock or FakeClock(NOW)
@@ -101,10 +110,12 @@ class Reception:
 
     # What is asked of it --------------------------------------------------------------------
 
-    async def ask(self, digits: str = "001", department: str = "sales", due: float = 0) -> Callback:
+    async def ask(
+        self, digits: str = "001", department: str = "sales", due: float = 0, number: str = ""
+    ) -> Callback:
         """Somebody asks to be rung back, ``due`` seconds from now."""
         now = self.clock.now()
-        number = f"+79161234{digits}"
+        number = number or f"+79161234{digits}"
         return await self.store.create_callback(
             f"k{digits}{department}",
             department,
