@@ -13,6 +13,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from ami_bridge.adapters.ami import (
@@ -21,7 +22,10 @@ from ami_bridge.adapters.ami import (
     EventGap,
     LinkLost,
     LinkReady,
+    LinkState,
     RawEvent,
+    SnapshotFailed,
+    SnapshotTaken,
     SnapshotWanted,
     StreamItem,
 )
@@ -46,6 +50,10 @@ from ami_bridge.settings import Settings
 log = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"\+?[0-9]{1,32}", re.ASCII)
+
+
+#: After a list of channels that did not come, or came torn.
+SNAPSHOT_RETRY = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +162,29 @@ class Bridge:
         try:
             shown = await self._link.core_show_channels()
         except AmiError as error:
-            log.warning("No snapshot of the channels: %s", error)
-            return
-        if not shown.complete:
-            log.warning("The snapshot of the channels is not whole; open calls stay as they are.")
-            return
+            return self._without_snapshot(str(error))
+        if not shown.success or not shown.complete:
+            return self._without_snapshot("the list of channels is not whole")
         for channel in shown.items:
             self._journal.append(channel)
         channels = [parse(item.headers, item.received_at, self._settings.node.name) for item in shown.items]
         live = [channel for channel in channels if isinstance(channel, ChannelShown)]
-        self._follow(self.tracker.snapshot(live, self._clock.now()))
+        taken = SnapshotTaken(self._clock.now(), len(shown.items))
+        self._journal.append(taken)
+        self._follow(self.tracker.snapshot(live, taken.at))
+        for call in self.tracker.live_calls():
+            self.writer.changed(call.call_id)  # its record says from now on that nobody listened
         self.wire.linked(True)
         self.wire.picture_changed()
+
+    def _without_snapshot(self, reason: str) -> None:
+        """Open calls stay as they are, and the gap goes on; while the link is there, the PBX is asked again."""
+        self._journal.append(SnapshotFailed(self._clock.now(), reason))
+        log.warning("No snapshot of the channels: %s", reason)
+        if self._link.state is LinkState.READY:
+            wanted = SnapshotWanted(self._clock.now(), "the last one failed")
+            wake = functools.partial(self._inbox.put_nowait, wanted)
+            self._clock.call_at(wanted.at + SNAPSHOT_RETRY, wake)
 
     def _follow(self, facts: Sequence[Fact]) -> None:
         for fact in facts:

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ami_bridge.core.event_types import ChannelShown
 from ami_bridge.core.events import parse
 from ami_bridge.core.facts import CallEnded, Fact
 from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ringing import RingRuleOf, no_ring_rule
 from ami_bridge.core.tracker import CallTracker
 from ami_bridge.errors import FourthRingError
+from ami_bridge.retelling import Retelling, Told
 
 Timed = tuple[Mapping[str, Any], datetime | None]
 _LONGEST_JSON_LIST = 1 << 30
@@ -63,27 +63,12 @@ class _Marker(dict[str, Any]):
 
 def _facts(tracker: CallTracker, events: Iterable[Timed]) -> Iterator[Fact]:
     """The facts again. A journal tells of lost links too, and of the channels that were found after them."""
-    snapshot: list[ChannelShown] | None = None  # being told
-    snapshot_at: datetime | None = None
-    for headers, received_at in events:
-        marker = headers["name"] if isinstance(headers, _Marker) else ""
-        event = None if marker else parse(headers, received_at)
-        if snapshot is not None and isinstance(event, ChannelShown):
-            snapshot.append(event)
-            snapshot_at = received_at
-            continue
-        if snapshot is not None and (marker or event is not None):
-            yield from tracker.snapshot(snapshot, snapshot_at)
-            snapshot = None
-        if marker in {"LinkLost", "EventGap"}:
-            tracker.link_lost(received_at)
-        if marker in {"LinkReady", "EventGap", "SnapshotWanted"}:
-            # The bridge asks for the channels at once; what comes next in the journal is the answer.
-            snapshot, snapshot_at = [], received_at
-        if event is not None:
-            yield from tracker.apply(event)
-    if snapshot:
-        yield from tracker.snapshot(snapshot, snapshot_at)
+    return Retelling(tracker).tell_all(
+        Told(received_at, marker=headers["name"])
+        if isinstance(headers, _Marker)
+        else Told(received_at, event=parse(headers, received_at))
+        for headers, received_at in events
+    )
 
 
 def _with_a_first_event(path: Path, events: Iterator[Timed]) -> Iterator[Timed]:

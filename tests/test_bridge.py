@@ -219,6 +219,37 @@ async def test_an_incomplete_snapshot_closes_nothing(desk: Desk) -> None:
     assert len(desk.bridge.tracker.calls()) == 1
 
 
+async def test_a_failed_snapshot_is_told_from_an_empty_one_and_asked_for_again(desk: Desk) -> None:
+    await desk.call_that_rings()
+    desk.link.lose()
+    await desk.settle()
+    desk.link.answer("CoreShowChannels", ActionResult("CoreShowChannels", True, "", complete=False))
+    desk.link.restore()
+    await desk.settle()
+    assert (await desk.journalled())[-2:] == ["LinkReady", "SnapshotFailed"]
+    desk.link.answer("CoreShowChannels", desk.shows())
+    await desk.pass_time(2)
+    assert (await desk.journalled())[-2:] == ["SnapshotWanted", "SnapshotTaken"]
+    assert desk.bridge.tracker.calls() == []
+    await desk.bridge.writer.flush()
+    (call,) = await desk.store.calls()
+    assert (call.disposition, len(call.record["gaps"])) == ("UNKNOWN", 1)
+
+
+async def test_a_call_that_ends_while_the_snapshot_fails_shows_its_gap(desk: Desk) -> None:
+    await desk.call_that_rings()
+    desk.link.answer("CoreShowChannels", AmiLost("CoreShowChannels"))
+    desk.link.lose()
+    await desk.settle()
+    desk.link.restore()
+    await desk.settle()
+    await desk.hang_up()
+    await desk.bridge.writer.flush()
+    (call,) = await desk.store.calls()
+    (gap,) = call.record["gaps"]
+    assert (gap["lost_at"] is not None, gap["found_at"]) == (True, None)
+
+
 async def test_no_snapshot_is_no_catastrophe(desk: Desk) -> None:
     await desk.call_that_rings()
     desk.link.answer("CoreShowChannels", AmiLost("CoreShowChannels"))
@@ -291,6 +322,7 @@ async def test_the_journal_holds_all_that_came_and_all_that_was_sent(desk: Desk)
     await desk.settle()
     assert await desk.journalled() == [
         "LinkReady",
+        "SnapshotTaken",
         "VarSet",
         "Newchannel",
         "Newchannel",
@@ -299,6 +331,7 @@ async def test_the_journal_holds_all_that_came_and_all_that_was_sent(desk: Desk)
         "Redirect",
         "LinkLost",
         "LinkReady",
+        "SnapshotTaken",
     ]
 
 

@@ -26,7 +26,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from ami_bridge.adapters.ami.raw_event import Headers, RawEvent, StreamItem, utc_now
+from ami_bridge.adapters.ami.raw_event import (
+    Headers,
+    RawEvent,
+    SnapshotFailed,
+    SnapshotTaken,
+    StreamItem,
+    utc_now,
+)
 from ami_bridge.errors import FourthRingError
 
 _log = logging.getLogger(__name__)
@@ -49,7 +56,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One line: ``kind`` is event, marker (link lost, ready, gap, snapshot wanted) or command."""
+    """One line: ``kind`` is event, marker (link lost, ready, gap, snapshot wanted, taken, failed) or command."""
 
     seq: int
     at: datetime
@@ -63,7 +70,7 @@ class JournalEntry:
         return RawEvent(self.name, self.headers, self.at, self.repaired)
 
 
-Journalled = StreamItem | Command
+Journalled = StreamItem | SnapshotTaken | SnapshotFailed | Command
 TornLine = Callable[[Path, int, str], None]
 
 
@@ -151,7 +158,7 @@ def read_journal(
         node: only this node's journal.
     """
     told = on_torn or _log_torn
-    segments = _segments(folder, node)
+    segments = segments_of(folder, node)
     for index, path in enumerate(segments):
         if isinstance(since, int) and _ends_before(since, path, segments[index + 1 : index + 2]):
             continue
@@ -177,7 +184,8 @@ def _log_torn(path: Path, number: int, fault: str) -> None:
     _log.warning("Journal %s line %d is skipped: %s", path.name, number, fault)
 
 
-def _segments(folder: Path, node: str | None) -> list[Path]:
+def segments_of(folder: Path, node: str | None) -> list[Path]:
+    """The journal's files in order, of ``node`` or of all nodes."""
     return sorted(folder.glob(f"{node or '*'}-[0-9]*.jsonl"))
 
 
@@ -409,13 +417,13 @@ class Journal:
 
     def _last_seq(self) -> int:
         """The highest sequence number that any segment has, by content or by name."""
-        for path in reversed(_segments(self.folder, self.node)):
+        for path in reversed(segments_of(self.folder, self.node)):
             last = max((entry.seq for entry in _read_segment(path, None, _log_torn)), default=0)
             return max(last, _first_seq(path))
         return 0
 
     def _retain(self) -> None:
-        old = _segments(self.folder, self.node)[:-1]
+        old = segments_of(self.folder, self.node)[:-1]
         too_old = utc_now() - timedelta(days=self._keep_days)
         total = sum(path.stat().st_size for path in old) + self._size
         for path in old:

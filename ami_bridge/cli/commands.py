@@ -13,7 +13,7 @@ import typer
 
 from ami_bridge import __version__
 from ami_bridge.adapters.store import Store
-from ami_bridge.cli import bench, pbx, recording, user, voice
+from ami_bridge.cli import audit, bench, pbx, recording, user, voice
 from ami_bridge.cli.opening import with_store
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
 from ami_bridge.cli.tables import print_json_lines, print_table
@@ -23,6 +23,7 @@ from ami_bridge.settings import Settings, default_config_path, load_settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(pbx.app, name="pbx", help="The private Asterisk: build, start, stop, status.")
 app.add_typer(user.app, name="user", help="Who may use the desk: add, list, passwd, disable, token …")
+app.command()(audit.audit)
 app.command()(voice.preview)
 app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
 

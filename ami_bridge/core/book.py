@@ -11,6 +11,7 @@ from ami_bridge.core.calls import Call
 from ami_bridge.core.channels import Bridge, Channel
 from ami_bridge.core.facts import CallEnded, CallMerged, CallStarted, Fact
 from ami_bridge.core.recording import record_of
+from ami_bridge.core.records import Gap
 
 if TYPE_CHECKING:
     from ami_bridge.core.ringing import RingRuleOf
@@ -236,6 +237,9 @@ class CallBook:
 
     def finish(self, call: Call, at: datetime | None) -> None:
         """The last channel is gone: the record is made, the call forgotten."""
+        if self.link_is_lost:
+            # Heard again, but not yet told which calls live: what this one missed stays unknown.
+            call.gaps = (*call.gaps, Gap(self.link_lost_at, None))
         record = record_of(call, self.node, self.ring_rule_of, at)
         self.facts.append(CallEnded(call.call_id, at, record))
         for channel in call.channels:

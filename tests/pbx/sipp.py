@@ -6,6 +6,7 @@ import asyncio
 import csv
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,9 +139,12 @@ class Sipp:
         local_port: int,
         media_port: int,
         service: str = "s",
+        fields: Sequence[Sequence[str]] = (),
     ) -> None:
+        """``fields``: the rows of the injection file, taken in turn: ``[field0]`` and so on."""
+        self._fields = fields
         self._folder, self._scenario, self._remote, self._service = folder, scenario, remote, service
-        self._local_ip, self._local_port, self._media_port = local_ip, local_port, media_port
+        self._local_ip, self.local_port, self._media_port = local_ip, local_port, media_port
         self._process: asyncio.subprocess.Process | None = None
         self._started = 0.0
 
@@ -155,12 +159,16 @@ class Sipp:
             raise FileNotFoundError("SIPp is not installed; install the package sip-tester.")
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "scenario.xml").write_text(self._scenario)
+        if self._fields:
+            rows = ["SEQUENTIAL", *(";".join(row) for row in self._fields)]
+            (self._folder / "fields.csv").write_text("\n".join(rows) + "\n")
         command = [
             *(program, self._remote, "-sf", "scenario.xml", "-s", self._service, "-nostdin"),
-            *("-i", self._local_ip, "-p", str(self._local_port), "-mi", self._local_ip),
+            *("-i", self._local_ip, "-p", str(self.local_port), "-mi", self._local_ip),
             *("-mp", str(self._media_port), "-m", str(calls), "-l", str(at_once or calls)),
             # A rate of 0.5 is one call in two seconds.
             *("-r", str(max(1, round(per_second * 10))), "-rp", "10000"),
+            *(("-inf", "fields.csv") if self._fields else ()),
             *("-trace_stat", "-stf", "statistics.csv", "-fd", "1", "-trace_err", "-error_file", "errors.log"),
         ]
         self._started = asyncio.get_running_loop().time()

@@ -77,6 +77,24 @@ class SnapshotWanted:
     name: str = "SnapshotWanted"
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotTaken:
+    """The PBX has told all its ``channels`` live channels (none is an answer too): the gap ends ``at`` this."""
+
+    at: datetime
+    channels: int
+    name: str = "SnapshotTaken"
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFailed:
+    """The PBX could not be asked, or its answer was not whole: what lives is still not known."""
+
+    at: datetime
+    reason: str
+    name: str = "SnapshotFailed"
+
+
 StreamItem = RawEvent | LinkReady | LinkLost | EventGap | SnapshotWanted
 
 
