@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ami_bridge.adapters.channel_event_log import ChannelEventLog
-from ami_bridge.adapters.store import SqlStore
+from ami_bridge.adapters.store import opened_store
 from ami_bridge.auditing import AuditReport
 from ami_bridge.auditing import audit as run_audit
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
@@ -53,14 +53,11 @@ def audit(
 
 async def _ask(config: Any, since: datetime, until: datetime, tolerances: Tolerances) -> AuditReport:
     settings = load_settings(config)
-    store = SqlStore(settings.store_url)
-    await store.open()
-    try:
-        log, journal = ChannelEventLog(cel_file(settings)), settings.state_folder / "journal"
-        node = settings.node.name
-        return await run_audit(store, log, journal, node, since=since, until=until, tolerances=tolerances)
-    finally:
-        await store.close()
+    log, journal = ChannelEventLog(cel_file(settings)), settings.state_folder / "journal"
+    async with opened_store(settings.store_url) as store:
+        return await run_audit(
+            store, log, journal, settings.node.name, since=since, until=until, tolerances=tolerances
+        )
 
 
 def _print_json(report: AuditReport) -> None:
