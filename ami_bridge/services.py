@@ -20,6 +20,8 @@ from ami_bridge.bridge import Bridge
 from ami_bridge.core.events import READ_EVENTS
 from ami_bridge.desk import create_app, serving
 from ami_bridge.dialer.dialer import Dialer
+from ami_bridge.dialer.ledger import Ledger
+from ami_bridge.dialer.messengers import messengers_of
 from ami_bridge.directory import save_directory
 from ami_bridge.errors import FourthRingError
 from ami_bridge.pbx.ports import Port, require_free
@@ -104,6 +106,7 @@ async def run_dialer(settings: Settings) -> None:
             dialer = Dialer(settings, link, store, SystemClock(), cel_file(settings))
             async with asyncio.TaskGroup() as group:
                 group.create_task(dialer.run())
+                group.create_task(Ledger(settings, store, SystemClock(), messengers_of(settings)).run())
                 group.create_task(_beat(store, "dialer", settings, lambda: {"link": link.state.value}))
         finally:
             await link.close()

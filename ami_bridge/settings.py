@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from ami_bridge.callback_settings import Delays, PromiseSettings, RetrySettings
 from ami_bridge.core.cadence import CADENCES, Cadence
 from ami_bridge.core.hours import Schedule
 from ami_bridge.core.ringing import RingRule
@@ -127,31 +128,6 @@ class QueueSettings(Section):
     repeat_offer_seconds: int = Field(default=20, ge=5, le=600)
 
 
-def _growing(delays: list[float]) -> list[float]:
-    if delays != sorted(delays):
-        raise ValueError(f"the gaps {delays} shrink; write them from the shortest to the longest")
-    return delays
-
-
-Delays = Annotated[
-    list[Annotated[float, Field(gt=0, le=10080)]], Field(min_length=1), AfterValidator(_growing)
-]
-
-
-class RetrySettings(Section):
-    """Minutes to the next try after each cause, growing; the last one is repeated.
-
-    A busy phone is soon free; a machine says that nobody is there; a network that has no line may have one in
-    a minute; a number that the network refuses will hardly be right in half an hour.
-    """
-
-    busy: Delays = Field(default=[2, 10, 30])
-    no_answer: Delays | None = None
-    machine: Delays = Field(default=[120, 1440])
-    congestion: Delays = Field(default=[1, 5, 15, 60])
-    failed: Delays = Field(default=[30, 240, 1440])
-
-
 class CallbackSettings(Section):
     """How callbacks are taken and dialled."""
 
@@ -221,6 +197,7 @@ class Settings(Section):
     hours: Hours = Hours()
     calendar: Calendar = Calendar()
     callback: CallbackSettings
+    promises: PromiseSettings = PromiseSettings()
     talk: TalkSettings = TalkSettings()
     trunks: dict[Slug, Trunk] = Field(min_length=1)
     departments: dict[Slug, Department] = Field(min_length=1)

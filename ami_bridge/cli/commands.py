@@ -256,6 +256,36 @@ def callbacks(
 
 
 @app.command()
+def promises(
+    config: Config = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="At most so many, soonest due first.")
+    ] = 1000,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are still to be kept.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what was promised, by whom, due when; how long is left; how many were kept."""
+    from ami_bridge.cli import ledger
+
+    async def ask(store: Store) -> list[Any]:
+        return await ledger.lines_of(
+            store,
+            parse_instant(since, "--since"),
+            parse_instant(until, "--until"),
+            limit,
+            only_open=only_open,
+        )
+
+    found = with_store(config, ask)
+    if as_json:
+        print_json_lines(found)
+        return
+    print_table(ledger.title_of(found), tuple(ledger.COLUMNS), ledger.rows_of(found))
+
+
+@app.command()
 def agents(
     config: Config = None,
     secrets: Annotated[

@@ -82,7 +82,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something on the desk changed: ``kind`` is call, note, callback, attempt or directory."""
+    """Something on the desk changed: ``kind`` is call, note, callback, attempt, promise or directory."""
 
     seq: int
     kind: str

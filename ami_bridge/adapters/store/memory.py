@@ -29,11 +29,11 @@ from ami_bridge.adapters.store.entries import (
     utc,
 )
 from ami_bridge.adapters.store.memory_accounts import MemoryAccounts
-from ami_bridge.adapters.store.memory_callbacks import MemoryCallbacks
+from ami_bridge.adapters.store.memory_promises import MemoryPromises
 from ami_bridge.adapters.store.port import KEPT_CHANGES
 
 
-class MemoryStore(MemoryAccounts, MemoryCallbacks):
+class MemoryStore(MemoryAccounts, MemoryPromises):
     """:class:`ami_bridge.adapters.store.port.Store` in dictionaries."""
 
     def __init__(self) -> None:

@@ -36,6 +36,7 @@ from ami_bridge.core.callbacks import (
     Consent,
     RetryPolicy,
 )
+from ami_bridge.core.promises import Promise, PromiseState, Standing
 
 
 class CallStore(Protocol):
@@ -202,6 +203,32 @@ class CallbackStore(Protocol):
         """
 
 
+class PromiseStore(Protocol):
+    """The promise ledger; see core.promises."""
+
+    async def promises(
+        self,
+        *,
+        state: PromiseState | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Promise]:
+        """Promises that are due in ``[since, until)``, soonest first."""
+
+    async def promise(self, callback_id: str) -> Promise | None:
+        """The promise of one callback."""
+
+    async def standings(self, limit: int = 1000) -> list[Standing]:
+        """Every callback whose promise is open, and those that wait and have none yet; soonest due first."""
+
+    async def write_promise(self, promise: Promise, *, at: datetime | None = None) -> bool:
+        """Insert (``revision`` 0) or replace the revision before; False: somebody else was quicker.
+
+        So of several who look at the ledger in the same instant one alone sends the warning.
+        """
+
+
 class DeskStore(Protocol):
     """Conversations, people, prompts, the change feed, heartbeats and the audit trail."""
 
@@ -295,7 +322,7 @@ class AccountStore(Protocol):
         """End the session with the id ``only``, or all but ``but``; returns how many."""
 
 
-class Store(CallStore, CallbackStore, DeskStore, AccountStore, Protocol):
+class Store(CallStore, CallbackStore, PromiseStore, DeskStore, AccountStore, Protocol):
     """The whole port."""
 
     async def open(self) -> None:

@@ -63,7 +63,9 @@ class SqlCallbacks:
                 await _keep_consent(connection, blank, after)
                 await announce(connection, "callback", after.id, at)
                 return after
-            (existing,) = await _load(connection, sa.select(t.callback).where(t.callback.c.key == key))
+            (existing,) = await load_callbacks(
+                connection, sa.select(t.callback).where(t.callback.c.key == key)
+            )
             return existing
 
     async def update_callback(
@@ -88,7 +90,7 @@ class SqlCallbacks:
         """Keep what there is."""
         at = utc(at)
         async with self._database.writing() as connection:
-            found = await _load(connection, _of_channel(channel_uniqueid).with_for_update())
+            found = await load_callbacks(connection, _of_channel(channel_uniqueid).with_for_update())
             if not found or found[0].state is not CallbackState.CAPTURING:
                 return found[0] if found else None
             after = core.advance(found[0], CallbackEvent.BROKEN_OFF, at)
@@ -125,7 +127,7 @@ class SqlCallbacks:
 
     async def _read(self, query: sa.Select[Any]) -> list[Callback]:
         async with self._database.reading() as connection:
-            return await _load(connection, query)
+            return await load_callbacks(connection, query)
 
     async def count_callbacks(self) -> dict[CallbackState, int]:
         """By state."""
@@ -154,7 +156,7 @@ class SqlCallbacks:
         for tried in range(_CLAIM_TRIES):
             try:
                 async with self._database.writing() as connection:
-                    due = await _load(connection, _due(now, limit, departments))
+                    due = await load_callbacks(connection, _due(now, limit, departments))
                     claimed = [core.claim(callback, worker, now, lease_seconds) for callback in due]
                     await _update_claimed(connection, claimed)
                     await announce_all(connection, "callback", [after.id for after in claimed], now)
@@ -261,7 +263,7 @@ class SqlCallbacks:
         async with self._database.reading() as connection:
             found = {
                 callback.id: callback
-                for callback in await _load(connection, sa.select(t.callback).where(dialled))
+                for callback in await load_callbacks(connection, sa.select(t.callback).where(dialled))
             }
             present = sa.exists().where(c.id == a.callback_id, c.fence == a.fence, dialled)
             attempts = await _attempts(connection, present) if found else []
@@ -275,7 +277,7 @@ class SqlCallbacks:
                 return []
         async with self._database.writing() as connection:
             changed = []
-            for before in await _load(
+            for before in await load_callbacks(
                 connection, _maybe_overdue(now, t.callback).with_for_update(skip_locked=True)
             ):
                 after = core.overdue(before, now)
@@ -337,7 +339,8 @@ def _maybe_overdue(now: datetime, *columns: Any) -> sa.Select[Any]:
     )
 
 
-async def _load(connection: AsyncConnection, query: sa.Select[Any]) -> list[Callback]:
+async def load_callbacks(connection: AsyncConnection, query: sa.Select[Any]) -> list[Callback]:
+    """The callbacks that ``query`` selects, each with its newest consent."""
     rows = await all_rows(connection, query)
     consents: dict[str, Consent] = {}
     for consent in await _consent_rows(connection, [row["id"] for row in rows]):
@@ -358,7 +361,7 @@ async def _consent_rows(connection: AsyncConnection, ids: Sequence[str]) -> list
 
 async def _locked(connection: AsyncConnection, callback_id: str) -> Callback:
     query = sa.select(t.callback).where(t.callback.c.id == clean(callback_id)).with_for_update()
-    found = await _load(connection, query)
+    found = await load_callbacks(connection, query)
     if not found:
         raise NotStored("callback", callback_id)
     return found[0]

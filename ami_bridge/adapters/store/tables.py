@@ -201,6 +201,23 @@ _one_each("uq_attempt_number_open", attempt.c.number, OPEN_ATTEMPT)
 # A person talks to one customer at a time, however many dialers see him free (S4).
 _one_each("uq_attempt_agent_open", attempt.c.agent, OPEN_ATTEMPT, attempt.c.agent != sa.literal_column("''"))
 
+promise = sa.Table(
+    "promise",
+    metadata,
+    sa.Column("callback_id", sa.ForeignKey("callback.id", ondelete="CASCADE"), primary_key=True),
+    _text("department"),
+    _text("made_by"),
+    sa.Column("made_at", Instant(), nullable=False),
+    sa.Column("due_at", Instant(), nullable=False),
+    sa.Column("state", sa.Text(), nullable=False),
+    sa.Column("moved", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("escalated_at", Instant()),
+    sa.Column("rung_at", Instant()),
+    sa.Column("settled_at", Instant()),
+    sa.Column("revision", sa.Integer(), nullable=False, server_default="0"),
+    sa.Index("ix_promise_state_due_at", "state", "due_at"),
+)
+
 conversation = sa.Table(
     "conversation",
     metadata,
