@@ -35,7 +35,7 @@ from ami_bridge.adapters.journal import JournalPort
 from ami_bridge.adapters.live_wire import LiveWire, wire_path
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
-from ami_bridge.core.event_types import ChannelShown
+from ami_bridge.core.event_types import ChannelShown, TalkingChanged
 from ami_bridge.core.events import parse
 from ami_bridge.core.facts import CallEnded, CallStarted, Fact
 from ami_bridge.core.live_calls import LiveCall, ended_form
@@ -135,6 +135,8 @@ class Bridge:
                 event = parse(item.headers, item.received_at, self._settings.node.name)
                 if event is not None:
                     self._follow(self.tracker.apply(event))
+                if isinstance(event, TalkingChanged):
+                    self._talk_changed(event.uniqueid)
             case RingDeadline(call_id=call_id):
                 self._timers.pop(call_id, None)
                 self._carry_out(self.policy.on_deadline(call_id))
@@ -257,6 +259,12 @@ class Bridge:
     def _stored_form(self, call_id: str) -> Mapping[str, Any] | None:
         record = self.tracker.record(call_id)
         return None if record is None else self._with_department(record.as_json())
+
+    def _talk_changed(self, uniqueid: str) -> None:
+        """No fact: the record needs none. But a desk shows who speaks while he does."""
+        call_id = self.tracker.call_id_of(uniqueid)
+        if call_id is not None:
+            self.wire.changed(call_id)
 
     def _live_form(self, call_id: str) -> Mapping[str, Any] | None:
         live = self.tracker.live(call_id)

@@ -13,6 +13,7 @@ from ami_bridge.core.channels import Leg, LegState
 from ami_bridge.core.hanging_up import caller_of
 from ami_bridge.core.records import CallKind, CallRecord, json_of
 from ami_bridge.core.ringing import RingRuleOf
+from ami_bridge.core.talking import Talk
 
 Phase = Literal["new", "ringing", "waiting", "greeting", "talking", "ended"]
 """``waiting``: in a queue and no phone rings; ``greeting``: picked up, but the two do not hear each other yet."""
@@ -35,6 +36,16 @@ class WaitShown(NamedTuple):
     position: int | None
 
 
+class TalkShown(NamedTuple):
+    """Who has spoken how long, and since when whoever speaks now does; ended turns only are in the seconds."""
+
+    agent_seconds: float
+    caller_seconds: float
+    agent_since: datetime | None
+    caller_since: datetime | None
+    caller_first_turn_seconds: float | None
+
+
 class LiveCall(NamedTuple):
     """One call now. ``ringing`` and ``agents`` are endpoints of phones: those that ring, those that talk."""
 
@@ -55,6 +66,7 @@ class LiveCall(NamedTuple):
     talk_started_at: datetime | None
     held_since: datetime | None
     held_seconds: float
+    talk: TalkShown | None
     transfers: int
     callback_id: str
     absorbed: tuple[str, ...]
@@ -92,6 +104,7 @@ def live_form(call: Call, ring_rule_of: RingRuleOf) -> LiveCall:
         talk_started_at=call.talk_started_at,
         held_since=next((at for at in held if at is not None), None),
         held_seconds=sum(hold.seconds or 0.0 for hold in call.holds),
+        talk=_talk(call.talk) if call.talk is not None else None,
         transfers=len(call.handovers),
         callback_id=_callback_of(call),
         absorbed=call.absorbed,
@@ -134,6 +147,23 @@ def _ring_clock(call: Call, rung: list[Leg], ring_rule_of: RingRuleOf) -> RingCl
                 call.ring_started_at, cadence.tone_seconds, cadence.period_seconds, rule.answer_by_ring
             )
     return None
+
+
+def _talk(talk: Talk) -> TalkShown:
+    def since(side: str) -> datetime | None:
+        going_on = [
+            turn.began_at for turn in talk.turns.values() if turn.side == side and turn.cut_at is None
+        ]
+        return min(going_on, default=None)
+
+    agent, caller = talk.sides.get("agent"), talk.sides.get("caller")
+    return TalkShown(
+        round(agent.seconds, 3) if agent is not None else 0.0,
+        round(caller.seconds, 3) if caller is not None else 0.0,
+        since("agent"),
+        since("caller"),
+        talk.first_turn,
+    )
 
 
 def _callback_of(call: Call) -> str:

@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from ami_bridge.adapters.store import Store
 from ami_bridge.desk import callbacks_api, calls_api, health, live
+from ami_bridge.desk.agent_pages import add_agent_pages
 from ami_bridge.desk.auth import authenticated
+from ami_bridge.desk.board_pages import add_board_pages
 from ami_bridge.desk.endpoint import Ask, Endpoint
 from ami_bridge.desk.faults import one_sentence, safe_headers
 from ami_bridge.desk.guard import tell_guard
@@ -18,6 +20,7 @@ from ami_bridge.desk.keys import SETTINGS, STORE, TOKEN
 from ami_bridge.desk.login import add_login
 from ami_bridge.desk.openapi import openapi
 from ami_bridge.desk.pages import add_pages
+from ami_bridge.desk.record_pages import add_record_pages
 from ami_bridge.desk.rights import check_routes
 from ami_bridge.settings import Settings
 
@@ -47,6 +50,9 @@ def create_app(
     app.on_response_prepare.append(safe_headers)
     add_login(app)
     add_pages(app)
+    add_agent_pages(app)
+    add_board_pages(app)
+    add_record_pages(app)
     for endpoint in _endpoints():
         app.router.add_route(endpoint.method, endpoint.path, endpoint.__call__)
     check_routes(app)

@@ -81,6 +81,8 @@ class Board:
     def __init__(self) -> None:
         self.run = secrets.token_hex(4)
         self.calls: dict[str, Mapping[str, Any]] = {}
+        self.members: dict[str, Mapping[str, Any]] = {}
+        """By extension: ``device`` (free, busy, ringing, unavailable), ``paused``, ``reason``, ``since``."""
         self.linked = False
         """Whether what is shown is what happens: the wire is up and the PBX is heard."""
         self.store_seq = 0
@@ -103,6 +105,27 @@ class Board:
             return None
         return [self._frames[place] for place in range(n - self._frames[0].n + 1, len(self._frames))]
 
+    def state_of(self, extension: str) -> dict[str, Any]:
+        """How the agent ``extension`` is: ``state`` (a word of the pages), since when, paused and why."""
+        member = self.members.get(extension, {})
+        shown = {
+            "paused": bool(member.get("paused")),
+            "reason": member.get("reason", ""),
+            "since": member.get("since", ""),
+        }
+        for call in self.calls.values():
+            if extension in call["agents"]:
+                return {**shown, "state": "on_call", "since": call["answered_at"] or ""}
+            if extension in call["ringing"]:
+                return {**shown, "state": "ringing", "since": call["started_at"] or ""}
+        if not self.linked or not member:
+            return {**shown, "state": "unknown_state"}
+        if member["device"] == "unavailable":
+            return {**shown, "state": "offline", "since": ""}
+        if shown["paused"]:
+            return {**shown, "state": "paused"}
+        return {**shown, "state": "busy" if member["device"] == "busy" else "available", "since": ""}
+
     # From the bridge -------------------------------------------------------------------
 
     def told(self, message: Mapping[str, Any] | None) -> None:
@@ -115,6 +138,9 @@ class Board:
             self._look_whether_whole()
         elif "linked" in message:
             self._link(message["linked"])
+        elif "members" in message:
+            self.members = message["members"]
+            self.add("members", {"kind": "members", "subject": ""})
         elif self._coming is not None and "seq" not in message:
             self._coming.append(message["call"])
             self._look_whether_whole()

@@ -19,7 +19,7 @@ from ami_bridge.adapters.live_wire import follow_wire, wire_path
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.desk.board import Audience, Board, Frame, Position, audience_of, change_form, event_block, iso
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
-from ami_bridge.desk.rights import Scope
+from ami_bridge.desk.rights import Account, Scope
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -114,8 +114,12 @@ class Feed:
 FEED: web.AppKey[Feed] = web.AppKey("feed", Feed)
 
 
-def _everything(_audience: Audience) -> bool:
-    return True
+def _sight_of(account: Account) -> Sees:
+    """Which calls ``account`` is told of: all of its departments', and its own phone's."""
+    departments, extension = account.departments, account.extension
+    if departments is None:
+        return lambda _audience: True
+    return lambda audience: audience.includes(extension, departments)
 
 
 async def live(ask: Ask) -> web.StreamResponse:
@@ -129,7 +133,7 @@ async def live(ask: Ask) -> web.StreamResponse:
     await response.prepare(ask.request)
     feed.clients += 1
     try:
-        await _Client(response, feed, ask.store, _everything).talk(last)
+        await _Client(response, feed, ask.store, _sight_of(ask.account)).talk(last)
     except (ConnectionResetError, TimeoutError):
         pass  # the client left or is stuck; it will come back with Last-Event-ID
     finally:

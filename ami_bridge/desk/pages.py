@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jinja2
 from aiohttp import web
 
-from ami_bridge.adapters.store import Store
-from ami_bridge.core.callbacks import Callback
 from ami_bridge.desk import words
 from ami_bridge.desk.auth import csrf_token
-from ami_bridge.desk.keys import ACCOUNT, SETTINGS, STORE
-from ami_bridge.desk.rights import Account, Role, Scope, needs
+from ami_bridge.desk.keys import ACCOUNT, SETTINGS
+from ami_bridge.desk.rights import Account, Role, Scope, needs, public
+from ami_bridge.desk.view import number_shown
 from ami_bridge.settings import Settings
 
 _FOLDER = Path(__file__).parent
-_SHOWN = 50
+LANGUAGE_COOKIE, LANGUAGES = "language", ("ru", "en")
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
@@ -37,6 +37,7 @@ class Page:
     account: Account | None
     csrf: str
     settings: Settings
+    path: str = "/"
 
     def draw(self, template: str, status: int = 200, **more: Any) -> web.Response:
         """Render ``template``."""
@@ -48,9 +49,26 @@ class Page:
             account=self.account,
             csrf=self.csrf,
             local=self._local,
+            hour=self._hour,
+            number_shown=number_shown,
+            menu=self._menu(),
+            here=self.path,
             **more,
         )
         return web.Response(text=page, content_type="text/html", charset="utf-8", status=status)
+
+    def _menu(self) -> list[tuple[str, str]]:
+        """What this account may open: path and word."""
+        account = self.account
+        if account is None or account.one_time:
+            return []
+        own = [("/agent", "my_desk")] if account.extension in self.settings.agents else []
+        team = [("/wallboard", "wallboard")] if account.is_at_least(Role.SUPERVISOR) else []
+        return [*own, *team, ("/callbacks", "callbacks"), ("/calls", "calls")]
+
+    def _hour(self, instant: datetime | None, department: str = "") -> str:
+        """Only the time of day."""
+        return self._local(instant, department)[-8:-3]
 
     def _local(self, instant: datetime | None, department: str = "") -> str:
         """An instant on the clock of the department that it concerns."""
@@ -64,35 +82,43 @@ class Page:
 
 def page_of(request: web.Request) -> Page:
     """What a page for this request needs; the door (auth.py) has set the account."""
-    language = words.choose(request.headers.get("Accept-Language", ""))
-    return Page(language, request[ACCOUNT], csrf_token(request), request.app[SETTINGS])
+    language = request.cookies.get(LANGUAGE_COOKIE, "")
+    if language not in LANGUAGES:
+        language = words.choose(request.headers.get("Accept-Language", ""))
+    return Page(language, request[ACCOUNT], csrf_token(request), request.app[SETTINGS], request.path)
+
+
+def reader_of(request: web.Request) -> Account:
+    """Who reads the page; the door lets nobody else in."""
+    account = request[ACCOUNT]
+    if account is None:
+        raise web.HTTPUnauthorized
+    return account
 
 
 @needs(Role.AGENT, Scope.CALLS_READ)
 async def front(request: web.Request) -> web.Response:
-    """Calls and callbacks, read-only."""
-    page = page_of(request)
-    store: Store = request.app[STORE]
-    calls = await store.calls(limit=_SHOWN)
-    callbacks = await store.callbacks(limit=_SHOWN)
-    departments = {
-        key: department.names.get(page.language) or department.names[page.settings.language_of(key)]
-        for key, department in page.settings.departments.items()
-    }
-    agents = {
-        extension: agent.names.get(page.language) or next(iter(agent.names.values()))
-        for extension, agent in page.settings.agents.items()
-    }
-    shown = [(callback, _recordings(callback)) for callback in callbacks]
-    return page.draw("front.html", calls=calls, callbacks=shown, departments=departments, agents=agents)
+    """Everybody begins where their work is."""
+    account = reader_of(request)
+    if account.extension in request.app[SETTINGS].agents:
+        raise web.HTTPSeeOther("/agent")
+    raise web.HTTPSeeOther("/wallboard" if account.is_at_least(Role.SUPERVISOR) else "/calls")
 
 
-def _recordings(callback: Callback) -> list[tuple[str, str]]:
-    kept = (("name", callback.name_recording), ("subject", callback.subject_recording))
-    return [(part, f"/api/v1/callbacks/{callback.id}/recordings/{part}") for part, path in kept if path]
+@public
+async def choose_language(request: web.Request) -> web.Response:
+    """Remember the reader's language in this browser and go back to the page."""
+    back = urlsplit(request.headers.get("Referer", ""))
+    own = back.netloc == request.host and back.path.startswith("/") and not back.path.startswith("//")
+    answer = web.HTTPSeeOther(back.path + (f"?{back.query}" if back.query else "") if own else "/")
+    answer.set_cookie(
+        LANGUAGE_COOKIE, request.match_info["language"], max_age=31_536_000, samesite="Lax", path="/"
+    )
+    raise answer
 
 
 def add_pages(app: web.Application) -> None:
-    """Register the pages and their static files."""
+    """Register the doors and the static files."""
     app.router.add_get("/", front)
+    app.router.add_get("/language/{language:ru|en}", choose_language)
     app.router.add_static("/static/", _FOLDER / "static")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -20,6 +20,8 @@ class _Out(BaseModel):
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="At most so many.")]
 _Said = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+_Tick = Literal["", "yes"]
+_When = Annotated[str, StringConstraints(pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?)?$")]
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
@@ -62,6 +64,17 @@ class NoteIn(_In):
     subject: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
     result: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
     text: _Said = ""
+    outcome: Literal["", "solved", "promise", "passed", "none"] = ""
+    decides: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    promise_at: _When = Field(default="", description="Date and time on the department's clock (S18).")
+    promise_place: Annotated[str, StringConstraints(strip_whitespace=True, max_length=300)] = ""
+    promise_confirm: _Tick = ""
+    read_back: _Tick = Field(default="", description="The number was read back and confirmed (S20).")
+    phase_contact: _Tick = ""
+    phase_subject: _Tick = ""
+    phase_arguments: _Tick = ""
+    phase_objections: _Tick = ""
+    phase_conclusion: _Tick = ""
 
 
 class CancelIn(_In):

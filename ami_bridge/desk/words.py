@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import tomllib
 from collections.abc import Mapping
+
+from ami_bridge.resources import shipped_folder
 
 _EN = {
     "calls": "Calls",
@@ -138,9 +142,11 @@ class Words(dict[str, str]):
         return key
 
 
+@functools.cache
 def of(language: str) -> Mapping[str, str]:
-    """The words of ``language`` ("ru" or "en")."""
-    return Words(_BY_LANGUAGE[language])
+    """The words of ``language`` ("ru" or "en"): those of the doors from here, the others from ``config/desk``."""
+    path = shipped_folder("config") / "desk" / f"{language}.toml"
+    return Words({**_BY_LANGUAGE[language], **tomllib.loads(path.read_text(encoding="utf-8"))["words"]})
 
 
 def choose(accepted: str) -> str:

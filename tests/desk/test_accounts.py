@@ -42,7 +42,7 @@ async def test_a_browser_logs_in_reads_writes_and_logs_out(stranger: TestClient,
     assert (welcome.status, welcome.headers["Location"]) == (303, "/")
     parts = {part.strip() for part in welcome.headers["Set-Cookie"].split(";")}
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= parts
-    assert "&lt;script&gt;" in await (await stranger.get("/")).text()
+    assert "&lt;script&gt;" in await (await stranger.get("/calls")).text()
     path = "/api/v1/calls/c1/notes"
     assert (await stranger.post(path, json=NOTE)).status == 403
     assert (await stranger.post(path, json=NOTE, headers={"X-CSRF-Token": "0" * 64})).status == 403

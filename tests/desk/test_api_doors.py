@@ -38,10 +38,10 @@ async def test_strangers_see_nothing(stranger: TestClient) -> None:
     assert (answer.status, answer.headers["Location"]) == (303, "/login")
 
 
-async def test_the_front_page_tells_rings_and_callbacks(stranger: TestClient, store: Store) -> None:
+async def test_the_lists_tell_rings_and_callbacks(stranger: TestClient, store: Store) -> None:
     await add_user(store, "boss", "supervisor")
     await log_in(stranger, "boss")
-    empty = await (await stranger.get("/", headers={"Accept-Language": "ru"})).text()
+    empty = await (await stranger.get("/calls", headers={"Accept-Language": "ru"})).text()
     assert "Звонков ещё не было" in empty
     await store.save_call(
         {
@@ -55,8 +55,11 @@ async def test_the_front_page_tells_rings_and_callbacks(stranger: TestClient, st
         }
     )
     await store.create_callback("k", "sales", caller_id="79161234567", name_recording="recordings/n.wav")
-    page = await (await stranger.get("/", headers={"Accept-Language": "ru"})).text()
-    for seen in ("Анна Смирнова", "отдел продаж", "02.03. 12:00:00", "3 вовремя", "79161234567", "диктует"):
+    page = await (await stranger.get("/calls", headers={"Accept-Language": "ru"})).text()
+    for seen in ("Анна Смирнова", "отдел продаж", "02.03. 12:00:00", "3 вовремя"):
+        assert seen in page
+    page = await (await stranger.get("/callbacks?state=all", headers={"Accept-Language": "ru"})).text()
+    for seen in ("отдел продаж", "+7 916 123-45-67", "диктует"):
         assert seen in page
     assert re.search(r'<audio [^>]*src="/api/v1/callbacks/cb[0-9a-f]+/recordings/name"', page)
 
