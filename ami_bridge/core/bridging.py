@@ -33,6 +33,7 @@ def on_bridge_entered(book: CallBook, event: BridgeEntered) -> None:
     bridge.members.append(channel)
     channel.bridge = bridge
     if not bridge.talk:
+        _was_let_go(channel)
         return None
     call.conference = call.conference or bridge.conference
     call.first_left = None
@@ -41,6 +42,12 @@ def on_bridge_entered(book: CallBook, event: BridgeEntered) -> None:
         if call.talk is not None:
             follow(call, event.at)
     return None
+
+
+def _was_let_go(channel: Channel) -> None:
+    """Parked: whoever talked to this one has seen to it that another will; his hanging up ends no call."""
+    if channel.partner is not None:
+        channel.partner.handed_over = True
 
 
 def _same_call(book: CallBook, bridge: Bridge, channel: Channel, at: datetime | None) -> Call:
@@ -109,14 +116,22 @@ def leave_bridge(book: CallBook, channel: Channel, at: datetime | None) -> None:
         call.first_left = channel
     if call.talk is not None:
         follow(call, at)
-    if call.talking and not _still_talking(call):
+    if not call.talking:
+        return
+    still = _still_talking(call)
+    if still:
+        # Two of three go on: who has left the conversation did not end it.
+        call.talk_group, call.first_left = still, None
+    else:
         call.talking = False
         talked = seconds_between(call.talk_since, at)
         if talked is not None:
             call.talk_seconds = round((call.talk_seconds or 0.0) + talked, 3)
 
 
-def _still_talking(call: Call) -> bool:
-    return any(
-        party.bridge is not None and len(heard_by(party)) > 1 for party in call.talk_group if not party.gone
+def _still_talking(call: Call) -> tuple[Channel, ...]:
+    return tuple(
+        party
+        for party in call.talk_group
+        if not party.gone and party.bridge is not None and len(heard_by(party)) > 1
     )

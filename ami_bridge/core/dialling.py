@@ -29,6 +29,9 @@ from ami_bridge.core.event_types import (
 from ami_bridge.core.facts import LegAnswered, LegDialled, LegEnded, LegRinging
 from ami_bridge.core.serving import now_on_behalf_of, put_through
 
+# Q.850 cause 21, call rejected: 603 and 403. Dial calls it no answer, but somebody or something said no.
+REJECTED_CAUSE = 21
+
 
 def on_created(book: CallBook, event: ChannelCreated) -> None:
     """A doubled ``Newchannel`` only fills in what an earlier event could not tell."""
@@ -201,7 +204,7 @@ def on_picked_up(book: CallBook, event: PickedUp) -> None:
     call = book.join(target.call, channel.call, event.at)
     channel.far_side = True
     leg = target.parent
-    if leg is None or channel.parent is not None or not _advance(book, leg, "failed"):
+    if leg is None or not _advance(book, leg, "failed"):
         return
     leg.status, leg.ended_at = "CANCEL", event.at
     if target.party:
@@ -209,7 +212,8 @@ def on_picked_up(book: CallBook, event: PickedUp) -> None:
         book.facts.append(
             LegEnded(call.call_id, event.at, target.uniqueid, target.name, endpoint, "CANCEL", leg.rang)
         )
-    taken = _new_leg(leg.dialler, channel, event.at)
+    # The end of the dial, answered by the channel that took it, may be told before the pickup itself.
+    taken = channel.parent or _new_leg(leg.dialler, channel, event.at)
     taken.root, taken.originator, taken.in_queue = leg.root, leg.originator, leg.in_queue
     taken.context, taken.exten, taken.dial_string = leg.context, leg.exten, leg.dial_string
 
@@ -366,8 +370,10 @@ def _reached_by_caller(leg: Leg) -> Leg | None:
 def _leg_failed(book: CallBook, leg: Leg, status: str, forward: str, at: datetime | None) -> None:
     leg.ended_at = at
     leg.forward = forward
-    leg.status = "FORWARDED" if forward else status or "NOANSWER"
     dest, call = leg.dest, leg.dest.call
+    if status == "NOANSWER" and dest.requested is not None and dest.requested[2] == REJECTED_CAUSE:
+        status = "REJECTED"
+    leg.status = "FORWARDED" if forward else status or "NOANSWER"
     own_dial = leg.dialler is not None and (leg.root is leg.dialler)
     if forward:
         # The deflected leg is replaced by the next dial of the same attempt: nothing has failed yet.

@@ -132,12 +132,21 @@ def _verdict_of_answered(
 def _verdict_of_cancelled(call: Call, leg: Leg, disposition: Disposition) -> RingVerdict:
     answering = {channel for _, channel, _ in call.answers}
     for other in call.legs:
-        if other.dest in answering and other.root is leg.root and other.in_queue == leg.in_queue:
+        at_once = other.root is leg.root and other.in_queue == leg.in_queue and _answered_during(other, leg)
+        if other.dest in answering and at_once:
             return "elsewhere"
-    if any(channel.far_side for channel in answering):
-        return "elsewhere"  # picked up by a colleague
     gave_up = disposition in (Disposition.CANCELLED, Disposition.ABANDONED)
+    handed_on = call.handovers[-1:]
+    if handed_on and leg.dest in handed_on[0].targets and call.outcome == Disposition.CANCELLED:
+        gave_up = True  # served once, but he did not wait for the one he was handed to
     return "abandoned" if gave_up else "missed"
+
+
+def _answered_during(other: Leg, leg: Leg) -> bool:
+    """``other`` was quicker, and not answered in an earlier part of the call."""
+    if other.answered_at is None or leg.dialled_at is None:
+        return True
+    return other.answered_at >= leg.dialled_at
 
 
 def _leg_record(call: Call, leg: Leg, ring_rule_of: RingRuleOf, disposition: Disposition) -> LegRecord:

@@ -48,7 +48,8 @@ class Party(NamedTuple):
 
 
 class LegRecord(NamedTuple):
-    """One phone that was dialled for this call. ``outcome`` is Asterisk's DIALSTATUS, or FORWARDED."""
+    """One phone that was dialled for this call. ``outcome`` is Asterisk's DIALSTATUS, or FORWARDED,
+    or REJECTED where the phone declined (603), which Asterisk calls NOANSWER."""
 
     party: Party
     originator: bool

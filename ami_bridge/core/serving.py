@@ -151,8 +151,12 @@ def on_member_connected(book: CallBook, event: MemberConnected) -> None:
 
 def on_unparked(book: CallBook, event: ParkedTaken) -> None:
     retriever = book.live_channel(event.retriever_uniqueid)
-    if retriever is not None:
-        retriever.far_side = True
+    parked = book.live_channel(event.uniqueid)
+    if retriever is None or parked is None or retriever is parked:
+        return
+    call = book.join(parked.call, retriever.call, event.at)
+    retriever.far_side, retriever.handed_over = True, False
+    answer(book, call, retriever, event.at, caller=parked.uniqueid)
 
 
 # Hold ---------------------------------------------------------------------------------
