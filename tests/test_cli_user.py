@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from ami_bridge import passwords
 from ami_bridge.adapters.store import AuditEntry, TokenEntry, UserEntry, opened_store
 from ami_bridge.cli.commands import app
+from ami_bridge.demo.people import demo_users
 from ami_bridge.desk.auth import hashed
 from ami_bridge.resources import shipped_folder
 from ami_bridge.settings import load_settings
@@ -122,3 +123,23 @@ def test_what_cannot_be_is_one_sentence(config: Path, words: tuple[str, ...], na
     assert named in sentence
     assert sentence.endswith((".", "?"))
     assert "\n" not in sentence
+
+
+def test_the_demo_has_users_whose_passwords_are_good_until_one_is_chosen(config: Path) -> None:
+    settings = load_settings(config)
+    first = asyncio.run(demo_users(settings))
+    assert [(user.name, user.role) for user in first] == [
+        ("anna", "agent"),
+        ("pyotr", "agent"),
+        ("olga", "agent"),
+        ("supervisor", "supervisor"),
+        ("admin", "admin"),
+    ]
+    run(config, "passwd", "anna", "--password-stdin", stdin="three plain words\n")
+    again = {user.name: user.password for user in asyncio.run(demo_users(settings))}
+    assert again["anna"] is None
+    assert again["olga"] not in {None, first[2].password}
+    kept = stored(config)[0]
+    assert fits(kept["anna"], "three plain words")
+    assert fits(kept["olga"], again["olga"] or "")
+    assert kept["pyotr"].one_time

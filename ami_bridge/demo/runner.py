@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ami_bridge.demo.ear import NotHeard
+from ami_bridge.demo.people import DemoUser, demo_users
 from ami_bridge.demo.stage import Stage
 from ami_bridge.demo.story import Step, Story
 from ami_bridge.errors import FourthRingError
@@ -30,6 +31,8 @@ async def run_demo(config: Path, *, once: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with Stage(config, told.preparing) as stage:
+        people = await demo_users(stage.settings)
+        told.preparing(_logins(stage, people))
         playing = asyncio.create_task(_play(stage, told))
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -40,10 +43,19 @@ async def run_demo(config: Path, *, once: bool) -> int:
         seen = playing.result()
         await stage.stop_phones()
         if not once:
-            told.staying_up(stage)
+            told.staying_up(stage, people)
             await stopped
         stopped.cancel()
         return 0 if seen else _BROKEN
+
+
+def _logins(stage: Stage, people: list[DemoUser]) -> str:
+    network = stage.settings.network
+    lines = [f"  desk        http://{network.address}:{network.desk_port}, log in as"]
+    for user in people:
+        password = f"one-time password {user.password}" if user.password else "your own password"
+        lines.append(f"              {user.name:<12} {user.role:<11} {password}")
+    return "\n".join(lines)
 
 
 async def _play(stage: Stage, told: _JsonLines | _Timeline) -> bool:
@@ -75,7 +87,7 @@ class _JsonLines:
     def whole(self) -> None:
         self._write({"step": "end", "ok": True, "tells": "Every step was seen.", "seen": {}})
 
-    def staying_up(self, stage: Stage) -> None:
+    def staying_up(self, stage: Stage, people: list[DemoUser]) -> None:
         """Not in this mode."""
 
     def _write(self, line: dict[str, object]) -> None:
@@ -109,11 +121,11 @@ class _Timeline:
     def whole(self) -> None:
         self._console.print("[bold green]Every step was seen.[/]")
 
-    def staying_up(self, stage: Stage) -> None:
+    def staying_up(self, stage: Stage, people: list[DemoUser]) -> None:
         network = stage.settings.network
         self._console.print(
             f"\nEverything stays up until Ctrl-C:\n"
-            f"  desk        http://{network.address}:{network.desk_port}\n"
+            f"{_logins(stage, people)}\n"
             f"  SIP         {network.address}:{network.sip_port} (passwords: fourthring agents --secrets)\n"
             f"  look        .venv/bin/fourthring calls    .venv/bin/fourthring callbacks    .venv/bin/fourthring doctor"
         )
