@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ami_bridge.core.channels import is_party
+from ami_bridge.core.errands import is_errand
 
 #: What cel.conf asks for; a line of another kind is not ours.
 EVENT_KINDS = frozenset(
@@ -102,7 +103,9 @@ class ChannelStories:
             self.take(event)
 
     def take(self, event: ChannelEvent) -> None:
-        """Take one event; what it says twice or too late changes nothing."""
+        """Take one event; what it says twice or too late changes nothing, and a request to our AGI is no call."""
+        if is_errand(event.channel):
+            return
         story = self.by_uniqueid.get(event.uniqueid)
         if story is None:
             story = self.by_uniqueid[event.uniqueid] = ChannelStory(event.uniqueid)

@@ -92,6 +92,12 @@ def test_the_same_call_has_no_difference() -> None:
     assert found([record()], told()) == []
 
 
+def test_a_request_to_our_agi_is_no_call() -> None:
+    errand = ChannelEvent("CHAN_START", at(6), "fr1-7.7", CALLER, "Local/s@errand-00000003;2", {})
+    assert found([record()], [*told(), errand]) == []
+    assert found([record()], [*told(), errand._replace(channel="Local/s@other-00000003;2")])
+
+
 @pytest.mark.parametrize(
     ("changed", "subject"),
     [
