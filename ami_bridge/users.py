@@ -26,6 +26,10 @@ class UserRefused(FourthRingError):
     """The user cannot be as asked for; the message says what to change."""
 
 
+class UserExists(UserRefused):
+    """The name is taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewUser:
     """Who is to be added. ``departments`` limits a supervisor, and adds to those of an agent's phone."""
@@ -58,7 +62,7 @@ async def add_user(
         one_time=made is not None,
     )
     if not await store.add_user(user):
-        raise UserRefused(f"There is a user '{wanted.name}' already; choose another name.")
+        raise UserExists(f"There is a user '{wanted.name}' already; choose another name.")
     await _trace(store, by, "user.add", user.name, role=user.role, extension=user.extension)
     return made
 

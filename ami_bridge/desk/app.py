@@ -9,7 +9,15 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from ami_bridge.adapters.store import Store
-from ami_bridge.desk import callbacks_api, calls_api, health, live
+from ami_bridge.desk import (
+    accounts_api,
+    callback_actions,
+    callbacks_api,
+    calls_api,
+    directory_api,
+    health,
+    live,
+)
 from ami_bridge.desk.agent_pages import add_agent_pages
 from ami_bridge.desk.auth import authenticated
 from ami_bridge.desk.board_pages import add_board_pages
@@ -26,6 +34,7 @@ from ami_bridge.settings import Settings
 
 #: Bytes of the largest body. A note's fields are at most 4,000 characters each.
 LARGEST_BODY = 64 * 1024
+_PARTS = (calls_api, callbacks_api, callback_actions, directory_api, live, accounts_api, health)
 
 
 def create_app(
@@ -60,7 +69,7 @@ def create_app(
 
 
 def _endpoints() -> list[Endpoint]:
-    described = [*calls_api.ENDPOINTS, *callbacks_api.ENDPOINTS, *live.ENDPOINTS, *health.ENDPOINTS]
+    described = [endpoint for part in _PARTS for endpoint in part.ENDPOINTS]
     document: dict[str, Any] = {}
 
     async def show_openapi(_ask: Ask) -> web.StreamResponse:

@@ -1,29 +1,30 @@
-"""Callbacks, their recordings, and calling one off."""
+"""Callbacks and their recordings; what is done with them is in callback_actions."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 from aiohttp import web
 
-from ami_bridge.adapters.store import AuditEntry, NotStored
-from ami_bridge.core.callbacks import Callback, CallbackEvent
+from ami_bridge.adapters.store import NotStored, Place
+from ami_bridge.core.callbacks import Callback, CallbackState
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
+from ami_bridge.desk.paging import page, place_of
 from ami_bridge.desk.rights import Scope
 from ami_bridge.desk.shapes import (
     CallbackDetail,
     CallbackOut,
     Callbacks,
     CallbacksQuery,
-    CancelIn,
 )
+from ami_bridge.desk.trail import trace
 from ami_bridge.settings import Settings
 
+#: Who holds a claim at the desk is a worker by this name and the user's.
+DESK_WORKER = "desk:"
 _RECORDINGS = {"name": "name_recording", "subject": "subject_recording"}
 
 
@@ -35,9 +36,13 @@ async def list_callbacks(ask: Ask) -> Callbacks:
         department=query.department,
         since=query.since,
         until=query.until,
-        limit=query.limit,
+        sight=ask.account.sight,
+        before=place_of(query.cursor),
+        limit=query.limit + 1,
     )
-    return Callbacks(callbacks=[callback_out(callback) for callback in found])
+    places = [Place(callback.created_at, callback.id) for callback in found]
+    shown, following = page(found, query.limit, places)
+    return Callbacks(callbacks=[callback_out(callback) for callback in shown], next=following)
 
 
 def callback_out(callback: Callback) -> CallbackOut:
@@ -50,46 +55,49 @@ def _shown(callback: Callback) -> dict[str, object]:
     heard = {
         part: f"/api/v1/callbacks/{callback.id}/recordings/{part}" for part, path in kept.items() if path
     }
-    return {**asdict(callback), "recordings": heard}
+    taken_by = taken_by_user(callback)
+    until = callback.lease_until if taken_by else None
+    return {**asdict(callback), "recordings": heard, "taken_by": taken_by, "taken_until": until}
 
 
-async def _found(ask: Ask) -> Callback:
+def taken_by_user(callback: Callback) -> str:
+    """The user who has the callback in hand, "" when nobody or the dialer does."""
+    worker = callback.worker or ""
+    held = callback.state is CallbackState.CLAIMED and worker.startswith(DESK_WORKER)
+    return worker.removeprefix(DESK_WORKER) if held else ""
+
+
+async def callback_of(ask: Ask) -> Callback:
+    """The callback that the path names. One that is not for this account is not there: its id tells nothing.
+
+    Raises:
+        NotStored: there is none, or none for this account.
+    """
     callback = await ask.store.callback(ask.named("id"))
-    if callback is None:
+    if callback is None or not ask.account.sees(callback.department):
         raise NotStored("callback", ask.named("id"))
     return callback
 
 
 async def show_callback(ask: Ask) -> CallbackDetail:
     """With evidence and attempts."""
-    callback = await _found(ask)
+    callback = await callback_of(ask)
     consents = [asdict(consent) for consent in await ask.store.consents(callback.id)]
     tries = [asdict(attempt) for attempt in await ask.store.attempts(callback.id)]
     return CallbackDetail.model_validate({**_shown(callback), "consents": consents, "tries": tries})
 
 
-async def cancel_callback(ask: Ask) -> CallbackOut:
-    """Call it off, unless somebody is being rung already."""
-    reason = cast(CancelIn, ask.body).reason
-    callback_id = ask.named("id")
-    after = await ask.store.update_callback(
-        callback_id, event=CallbackEvent.CANCELLED, by=ask.who, reason=reason or "cancelled at the desk"
-    )
-    entry = AuditEntry(
-        secrets.token_hex(16), datetime.now(UTC), ask.who, "callback.cancel", callback_id, {"reason": reason}
-    )
-    await ask.store.audit(entry)
-    return callback_out(after)
-
-
 async def play_recording(ask: Ask) -> web.StreamResponse:
     """The caller's voice. FileResponse answers ranges by itself."""
-    callback = await _found(ask)
+    callback = await callback_of(ask)
     part = ask.named("part")
     path = getattr(callback, _RECORDINGS[part])
     file = await asyncio.to_thread(recording_file, ask.settings, path) if path else None
     if file is None:
         raise fault(404, f"Callback '{callback.id}' has no recording of the {part}.")
+    # A player asks for a recording in parts, and again when it is wound back: heard once a session is heard.
+    key = f"heard:{ask.account.name}:{ask.account.key}:{callback.id}:{part}"
+    await trace(ask.store, ask.account, "recording.heard", callback.id, key=key, part=part)
     return web.FileResponse(file, headers={"Content-Type": "audio/wav", "Content-Disposition": "inline"})
 
 
@@ -140,15 +148,5 @@ ENDPOINTS = (
         scope=Scope.CALLBACKS_READ,
         media="audio/wav",
         faults=(404,),
-    ),
-    Endpoint(
-        "POST",
-        "/api/v1/callbacks/{id}/cancel",
-        cancel_callback,
-        "Call a callback off",
-        CallbackOut,
-        scope=Scope.CALLBACKS_WRITE,
-        body=CancelIn,
-        faults=(404, 408, 409, 413, 415),
     ),
 )

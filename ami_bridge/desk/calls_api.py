@@ -1,4 +1,4 @@
-"""Calls, their notes, and the agents."""
+"""Calls and their notes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import secrets
 from dataclasses import asdict
 from typing import cast
 
-from ami_bridge.adapters.store import NotStored
+from ami_bridge.adapters.store import NotStored, Place, StoredCall
+from ami_bridge.adapters.store.sight import extensions_of
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
-from ami_bridge.desk.rights import Scope
+from ami_bridge.desk.paging import page, place_of
+from ami_bridge.desk.rights import Role, Scope
 from ami_bridge.desk.shapes import (
-    AgentOut,
-    Agents,
     CallDetail,
     CallOut,
     Calls,
@@ -19,8 +19,7 @@ from ami_bridge.desk.shapes import (
     NoteIn,
     NoteOut,
 )
-
-_LONGEST_KEY = 100
+from ami_bridge.desk.trail import trace
 
 
 async def list_calls(ask: Ask) -> Calls:
@@ -31,35 +30,49 @@ async def list_calls(ask: Ask) -> Calls:
         until=query.until,
         department=query.department,
         caller_number=query.number,
-        limit=query.limit,
+        extension=query.agent,
+        ring_verdict=query.verdict,
+        disposition=query.disposition,
+        sight=ask.account.sight,
+        before=place_of(query.cursor),
+        limit=query.limit + 1,
     )
-    return Calls(calls=[CallOut.model_validate(call) for call in found])
+    shown, following = page(found, query.limit, [Place(call.started_at, call.id) for call in found])
+    return Calls(calls=[CallOut.model_validate(call) for call in shown], next=following)
+
+
+async def call_of(ask: Ask) -> StoredCall:
+    """The call that the path names. One that is not for this account is not there: its id tells nothing.
+
+    Raises:
+        NotStored: there is none, or none for this account.
+    """
+    call = await ask.store.call(ask.named("id"))
+    sight = ask.account.sight
+    if call is None or (sight is not None and not sight.covers_call(call)):
+        raise NotStored("call", ask.named("id"))
+    return call
 
 
 async def show_call(ask: Ask) -> CallDetail:
     """The whole record."""
-    call = await ask.store.call(ask.named("id"))
-    if call is None:
-        raise NotStored("call", ask.named("id"))
+    call = await call_of(ask)
     notes = await ask.store.notes(call.id)
     return CallDetail.model_validate({**asdict(call), "notes": [asdict(note) for note in notes]})
 
 
 async def add_note(ask: Ask) -> NoteOut:
     """The next version of the note."""
+    call, account = await call_of(ask), ask.account
+    own = account.extension in extensions_of(call)
+    if call.answered_by and not own and not account.is_at_least(Role.SUPERVISOR):
+        raise fault(403, f"Call '{call.id}' was answered by {call.answered_by}, who writes its note.")
     key = ask.request.headers.get("Idempotency-Key") or secrets.token_hex(16)
-    if len(key) > _LONGEST_KEY:
-        raise fault(400, f"The Idempotency-Key is longer than {_LONGEST_KEY} characters.")
-    call_id = ask.named("id")
     note = await ask.store.add_note(
-        call_id, ask.who, cast(NoteIn, ask.body).model_dump(), key=f"{call_id}:{key}"
+        call.id, ask.who, cast(NoteIn, ask.body).model_dump(), key=f"{call.id}:{ask.who}:{key}"
     )
+    await trace(ask.store, account, "note.add", call.id, key=f"note:{note.key}", version=note.version)
     return NoteOut.model_validate(note)
-
-
-async def list_agents(ask: Ask) -> Agents:
-    """Everybody, also those who left."""
-    return Agents(agents=[AgentOut.model_validate(asdict(agent)) for agent in await ask.store.agents()])
 
 
 ENDPOINTS = (
@@ -90,10 +103,6 @@ ENDPOINTS = (
         scope=Scope.NOTES_WRITE,
         body=NoteIn,
         status=201,
-        faults=(404, 408, 413, 415),
-        headers_in=(
-            ("Idempotency-Key", "The same key again adds nothing and returns what was added first."),
-        ),
+        faults=(404,),
     ),
-    Endpoint("GET", "/api/v1/agents", list_agents, "List agents", Agents, scope=Scope.DIRECTORY_READ),
 )

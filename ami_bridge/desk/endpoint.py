@@ -13,8 +13,11 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from ami_bridge.adapters.store import Store
+from ami_bridge.desk.faults import Invalid
 from ami_bridge.desk.keys import ACCOUNT, BODY_SECONDS, SETTINGS, STORE
+from ami_bridge.desk.once import HEADER, answered_once
 from ami_bridge.desk.rights import PUBLIC, Account, Needs, Role, Scope
+from ami_bridge.desk.shapes import FieldFault
 from ami_bridge.settings import Settings
 
 
@@ -43,6 +46,8 @@ class Ask:
         return self.request.match_info[part]
 
 
+_READING = frozenset({"GET", "HEAD"})
+_ONCE = (HEADER, "The same key again does nothing and returns what was answered first, for a day.")
 #: Who asks what is open to everybody.
 _NOBODY = Account("", Role.AGENT, departments=frozenset(), scopes=frozenset())
 
@@ -51,7 +56,7 @@ Answer = BaseModel | web.StreamResponse
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What an endpoint takes and gives. ``faults`` are the statuses beyond 400, 401 and 503."""
+    """What an endpoint takes and gives. ``faults`` are the statuses beyond 400, 401, 403, 503 and the body's."""
 
     method: str
     path: str
@@ -67,6 +72,13 @@ class Endpoint:
     faults: tuple[int, ...] = ()
     headers_in: tuple[tuple[str, str], ...] = field(default=())
     while_one_time: bool = False
+    #: Fields of the answer that are told once: an answer that is given again has null there.
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The request headers that mean something here, with what they mean."""
+        return self.headers_in if self.method in _READING else (*self.headers_in, _ONCE)
 
     @property
     def needs(self) -> Needs:
@@ -75,22 +87,29 @@ class Endpoint:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """Check what is asked, then hand over; who asks was checked at the door."""
-        query = _checked(self.query, dict(request.query), "query")
-        body = await _read_body(request, self.body) if self.body else None
         account = request[ACCOUNT] or _NOBODY
+        query = _checked(self.query, dict(request.query), "query")
+        raw = await _read(request) if self.body else b""
+        body = _parsed(raw, self.body) if self.body else None
         ask = Ask(request, request.app[STORE], request.app[SETTINGS], account, query, body)
-        answer = await self.handler(ask)
-        if isinstance(answer, web.StreamResponse):
-            return answer
-        return web.Response(
-            text=answer.model_dump_json(), content_type="application/json", status=self.status
-        )
+
+        async def work() -> web.StreamResponse:
+            answer = await self.handler(ask)
+            if isinstance(answer, web.StreamResponse):
+                return answer
+            text = "" if self.status == 204 else answer.model_dump_json()
+            return web.Response(text=text, content_type="application/json", status=self.status)
+
+        if self.method in _READING:
+            return await work()
+        return await answered_once(ask, raw, work, self.secrets)
 
 
 def fault(status: int, sentence: str) -> web.HTTPException:
     """An HTTP error whose body is one sentence."""
     kinds: dict[int, type[web.HTTPException]] = {
         400: web.HTTPBadRequest,
+        403: web.HTTPForbidden,
         404: web.HTTPNotFound,
         409: web.HTTPConflict,
         415: web.HTTPUnsupportedMediaType,
@@ -99,14 +118,19 @@ def fault(status: int, sentence: str) -> web.HTTPException:
     return kinds[status](reason=HTTPStatus(status).phrase, text=sentence)
 
 
-async def _read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
+async def _read(request: web.Request) -> bytes:
     if request.content_type != "application/json":
         raise fault(415, "Send the body as application/json.")
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            document = json.loads(await request.read() or b"null")
+            return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"The body did not arrive within {BODY_SECONDS:.0f} s.") from None
+
+
+def _parsed(raw: bytes, model: type[BaseModel]) -> BaseModel:
+    try:
+        document = json.loads(raw or b"null")
     except (ValueError, RecursionError):
         raise fault(400, "The body is not valid JSON.") from None
     return _checked(model, document, "body")
@@ -116,10 +140,13 @@ def _checked(model: type[BaseModel], value: Any, where: str) -> BaseModel:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, problem['loc'])) or where}: {_said(problem)}" for problem in error.errors()
-        ]
-        raise fault(400, f"The {where} is not as it should be: {'; '.join(problems)}.") from None
+        raise Invalid(
+            where,
+            [
+                FieldFault(field=".".join(map(str, problem["loc"])) or where, detail=_said(problem))
+                for problem in error.errors()
+            ],
+        ) from None
 
 
 def _said(problem: Any) -> str:

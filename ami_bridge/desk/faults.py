@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ami_bridge.adapters.store import NotStored, StoreUnavailable
+from ami_bridge.adapters.store import NotStored, StaleFence, StoreUnavailable
 from ami_bridge.core.callbacks import IllegalTransition
+from ami_bridge.desk.shapes import FieldFault, Problem
+from ami_bridge.passwords import WeakPassword
+from ami_bridge.users import UserExists, UserRefused
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +41,42 @@ async def safe_headers(request: web.Request, response: web.StreamResponse) -> No
         response.headers.setdefault("Cache-Control", "no-store")  # calls are personal
 
 
+#: What a person can mend by another request.
+_STATUS: dict[type[Exception], int] = {
+    NotStored: 404,
+    IllegalTransition: 409,
+    StaleFence: 409,
+    UserExists: 409,
+    UserRefused: 400,
+    WeakPassword: 400,
+}
+PROBLEM = "application/problem+json"
+
+
+class Invalid(web.HTTPBadRequest):
+    """A query or body that is not as it should be: one sentence, and what is wrong field by field."""
+
+    def __init__(self, where: str, errors: Sequence[FieldFault]) -> None:
+        self.errors = errors
+        told = "; ".join(f"{error.field}: {error.detail}" for error in errors)
+        super().__init__(text=f"The {where} is not as it should be: {told}.")
+
+
 @web.middleware
 async def one_sentence(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what was raised into a status and a sentence, JSON for the API and plain text elsewhere."""
+    """Turn what was raised into a status and a sentence, for the API a problem document (RFC 9457)."""
     try:
         return await handler(request)
     except web.HTTPException as refused:
         if refused.status < 400 or not request.path.startswith("/api/"):
             raise
-        answer = _answer(request, refused.status, _sentence(refused))
+        errors = refused.errors if isinstance(refused, Invalid) else ()
+        answer = _answer(request, refused.status, _sentence(refused), errors)
         kept = ("WWW-Authenticate", "Allow", "Retry-After")
         answer.headers.update({name: refused.headers[name] for name in kept if name in refused.headers})
         return answer
-    except NotStored as error:
-        return _answer(request, 404, str(error))
-    except IllegalTransition as error:
-        return _answer(request, 409, str(error))
+    except tuple(_STATUS) as error:
+        return _answer(request, _STATUS[type(error)], str(error))
     except StoreUnavailable as error:
         log.warning("%s", error)
         answer = _answer(request, 503, "The store does not answer; try again in a moment.")
@@ -71,7 +96,10 @@ def _sentence(refused: web.HTTPException) -> str:
     return own if not own.startswith(f"{refused.status}:") else f"{refused.reason}."
 
 
-def _answer(request: web.Request, status: int, sentence: str) -> web.Response:
-    if request.path.startswith("/api/"):
-        return web.json_response({"error": sentence}, status=status)
-    return web.Response(text=sentence + "\n", status=status)
+def _answer(
+    request: web.Request, status: int, sentence: str, errors: Sequence[FieldFault] = ()
+) -> web.Response:
+    if not request.path.startswith("/api/"):
+        return web.Response(text=sentence + "\n", status=status)
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=sentence, errors=tuple(errors))
+    return web.Response(text=problem.model_dump_json(), status=status, content_type=PROBLEM)

@@ -11,9 +11,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from ami_bridge.desk.endpoint import Endpoint
-from ami_bridge.desk.shapes import Fault
+from ami_bridge.desk.faults import PROBLEM
+from ami_bridge.desk.shapes import Problem
 
 _SCHEMES = ("bearer", "session")
+_FAULTS = frozenset({400, 401, 403, 503})
 _PART = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 
 
@@ -41,7 +43,7 @@ def openapi(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
 
 
 def _answers(endpoints: Iterable[Endpoint]) -> list[type[BaseModel]]:
-    return [Fault, *{endpoint.answer: None for endpoint in endpoints if endpoint.answer}]
+    return [Problem, *{endpoint.answer: None for endpoint in endpoints if endpoint.answer}]
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
@@ -103,23 +105,32 @@ def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
 def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
-        for name, text in endpoint.headers_in
+        for name, text in endpoint.headers
     ]
 
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
     content = _content(endpoint.answer, endpoint.media) if endpoint.answer else {endpoint.media: {}}
-    responses: dict[str, Any] = {str(endpoint.status): {"description": "Done.", "content": content}}
+    done: dict[str, Any] = {"description": "Done."}
+    if endpoint.status != 204:
+        done["content"] = content
+    responses: dict[str, Any] = {str(endpoint.status): done}
     if endpoint.path == "/readyz":
         return responses | {"503": {"description": "Not ready.", "content": content}}
     if endpoint.role is None:
         return responses
-    for status in sorted({400, 401, 403, 503, *endpoint.faults}):
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": _content(Fault)}
+    for status in sorted({*_FAULTS, *_faults_of_body(endpoint), *endpoint.faults}):
+        problem = _content(Problem, PROBLEM)
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
     if endpoint.media == "audio/wav":
         responses["206"] = {"description": "The part that Range asked for.", "content": {endpoint.media: {}}}
         responses["416"] = {"description": "The recording has no such part."}
     return responses
+
+
+def _faults_of_body(endpoint: Endpoint) -> set[int]:
+    once = {409, 422} if endpoint.method != "GET" else set()
+    return once | ({408, 413, 415} if endpoint.body else set())
 
 
 def _content(model: type[BaseModel], media: str = "application/json") -> dict[str, Any]:

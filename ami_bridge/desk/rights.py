@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeVar
 
 from aiohttp import web
 
+from ami_bridge.adapters.store import Sight
+
 
 class Role(StrEnum):
     """What a user is. Each may do everything that the ones before may."""
@@ -68,6 +70,15 @@ class Account:
         if wanted.role is None:
             return True
         return self.role.rank >= wanted.role.rank and (wanted.scope is None or wanted.scope in self.scopes)
+
+    @property
+    def sight(self) -> Sight | None:
+        """The records that may be seen; None: all."""
+        return None if self.departments is None else Sight(self.departments, self.extension)
+
+    def sees(self, department: str) -> bool:
+        """Whether what belongs to ``department`` may be seen."""
+        return self.departments is None or department in self.departments
 
     def is_at_least(self, role: Role) -> bool:
         """Whether this is a ``role`` or more."""

@@ -8,16 +8,25 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from ami_bridge.core.callbacks import AttemptState, CallbackState
+from ami_bridge.core.records import Disposition
 
 
-class _In(BaseModel):
+class In(BaseModel):
+    """What comes in; an unknown field is a fault, not a silence."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Out(BaseModel):
+class Out(BaseModel):
+    """What goes out."""
+
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
+Cursor = Annotated[
+    str | None, Field(max_length=300, description="Go on where the page before ended: its `next`.")
+]
+Next = Annotated[str | None, Field(description="The cursor of the next page; null on the last one.")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="At most so many.")]
 _Said = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
 _Tick = Literal["", "yes"]
@@ -34,27 +43,32 @@ def _digits(text: str) -> str:
     return bare
 
 
-class CallsQuery(_In):
+class CallsQuery(In):
     """Which calls."""
 
     since: AwareDatetime | None = Field(default=None, description="Started at or after this instant.")
     until: AwareDatetime | None = Field(default=None, description="Started before this instant.")
     department: str | None = None
     number: str | None = Field(default=None, description="The caller's number as the call shows it.")
+    agent: str | None = Field(default=None, description="The extension of a phone that rang or talked.")
+    verdict: Literal["early", "ideal", "late", "missed"] | None = None
+    disposition: Disposition | None = None
+    cursor: Cursor = None
     limit: Limit = 100
 
 
-class CallbacksQuery(_In):
+class CallbacksQuery(In):
     """Which callbacks."""
 
     state: CallbackState | None = None
     department: str | None = None
     since: AwareDatetime | None = Field(default=None, description="Asked for at or after this instant.")
     until: AwareDatetime | None = Field(default=None, description="Asked for before this instant.")
+    cursor: Cursor = None
     limit: Limit = 100
 
 
-class NoteIn(_In):
+class NoteIn(In):
     """The note of a call (etiquette S10, S11): who, contacts, subject, result."""
 
     last_name: _Name
@@ -77,13 +91,37 @@ class NoteIn(_In):
     phase_conclusion: _Tick = ""
 
 
-class CancelIn(_In):
+class CancelIn(In):
     """Why a callback is no longer wanted."""
 
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
 
 
-class NoteOut(_Out):
+class TakeIn(In):
+    """For how long a person takes a callback in hand."""
+
+    minutes: Annotated[int, Field(ge=1, le=240)] = 15
+
+
+class RescheduleIn(In):
+    """When to ring back instead; ``promised_at`` is what the caller was told, if anything."""
+
+    due_at: AwareDatetime
+    promised_at: AwareDatetime | None = None
+
+
+class CallbackIn(In):
+    """What a person found out about the caller; what is left out stays as it is."""
+
+    number: Annotated[str, Field(max_length=40)] | None = Field(
+        default=None, description="As people write it; checked against its national plan."
+    )
+    name_text: _Said | None = None
+    subject_text: _Said | None = None
+    suits_text: _Said | None = None
+
+
+class NoteOut(Out):
     """One version of a note."""
 
     version: int
@@ -92,7 +130,7 @@ class NoteOut(_Out):
     fields: dict[str, str]
 
 
-class CallOut(_Out):
+class CallOut(Out):
     """A call as it is listed."""
 
     id: str
@@ -118,13 +156,14 @@ class CallDetail(CallOut):
     notes: list[NoteOut]
 
 
-class Calls(_Out):
+class Calls(Out):
     """Newest first."""
 
     calls: list[CallOut]
+    next: Next = None
 
 
-class ConsentOut(_Out):
+class ConsentOut(Out):
     """The evidence that the caller agreed (S9)."""
 
     key: str
@@ -134,7 +173,7 @@ class ConsentOut(_Out):
     purpose: str
 
 
-class AttemptOut(_Out):
+class AttemptOut(Out):
     """One try to ring back."""
 
     id: str
@@ -146,7 +185,7 @@ class AttemptOut(_Out):
     detail: str
 
 
-class CallbackOut(_Out):
+class CallbackOut(Out):
     """A callback as it is listed; ``recordings`` maps name and subject to where they are heard."""
 
     id: str
@@ -163,6 +202,8 @@ class CallbackOut(_Out):
     due_at: datetime | None
     promised_at: datetime | None
     expires_at: datetime | None
+    taken_by: str = Field(description="The user who has it in hand; empty: nobody, or the dialer.")
+    taken_until: datetime | None
     attempts: int
     last_result: str
     agent: str | None
@@ -182,13 +223,14 @@ class CallbackDetail(CallbackOut):
     tries: list[AttemptOut]
 
 
-class Callbacks(_Out):
+class Callbacks(Out):
     """Newest first."""
 
     callbacks: list[CallbackOut]
+    next: Next = None
 
 
-class AgentOut(_Out):
+class AgentOut(Out):
     """A person with a phone."""
 
     extension: str
@@ -198,13 +240,24 @@ class AgentOut(_Out):
     active: bool
 
 
-class Agents(_Out):
+class Agents(Out):
     """By extension."""
 
     agents: list[AgentOut]
 
 
-class Fault(_Out):
-    """What every fault answers with."""
+class FieldFault(Out):
+    """What is wrong with one part of a request."""
 
-    error: str
+    field: str
+    detail: str
+
+
+class Problem(Out):
+    """What every fault answers with (RFC 9457, application/problem+json)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: tuple[FieldFault, ...] = ()

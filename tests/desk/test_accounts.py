@@ -53,7 +53,7 @@ async def test_a_browser_logs_in_reads_writes_and_logs_out(stranger: TestClient,
     assert left.headers["Location"] == "/login"
     kept = {"Cookie": f"fourthring={welcome.cookies['fourthring'].value}"}  # a copy somebody made
     assert (await stranger.get("/api/v1/calls", headers=kept)).status == 401
-    assert [entry.action for entry in await store.audits()] == ["logout", "login"]
+    assert [entry.action for entry in await store.audits()] == ["logout", "note.add", "login"]
 
 
 async def test_a_forged_cookie_and_a_session_that_is_over_open_nothing(

@@ -84,7 +84,7 @@ async def test_a_wrong_query_is_named_in_one_sentence(
 ) -> None:
     answer = await desk.get("/api/v1/calls", params=query)
     assert answer.status == 400
-    sentence = (await answer.json())["error"]
+    sentence = (await answer.json())["detail"]
     assert sentence.startswith(f"The query is not as it should be: {named}: ")
     assert "\n" not in sentence
 
@@ -93,9 +93,16 @@ async def test_what_is_not_there_is_said_so(desk: TestClient) -> None:
     for path in ("/api/v1/calls/none", "/api/v1/callbacks/none", "/api/v1/callbacks/none/recordings/name"):
         answer = await desk.get(path)
         assert answer.status == 404
-        assert "'none'" in (await answer.json())["error"]
+        assert "'none'" in (await answer.json())["detail"]
     answer = await desk.get("/api/v1/nonsense")
-    assert (answer.status, await answer.json()) == (404, {"error": "Not Found."})
+    assert (answer.status, answer.content_type) == (404, "application/problem+json")
+    assert await answer.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "Not Found.",
+        "errors": [],
+    }
     answer = await desk.delete("/api/v1/calls")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET")
 
@@ -132,7 +139,7 @@ async def test_a_note_says_who_about_what_and_with_what_result(
     for wrong in ({k: v for k, v in NOTE.items() if k != missing}, {**NOTE, missing: "  "}):
         answer = await desk.post("/api/v1/calls/c1/notes", json=wrong)
         assert answer.status == 400
-        assert missing in (await answer.json())["error"]
+        assert missing in (await answer.json())["detail"]
     assert await store.notes("c1") == []
 
 
@@ -146,7 +153,7 @@ async def test_a_note_on_no_call_and_a_body_that_is_none(desk: TestClient, store
     assert (await desk.post(path, data={"last_name": "x"})).status == 415
     huge = await desk.post(path, json={**NOTE, "text": "x" * 100_000})
     assert huge.status == 413
-    assert "error" in await huge.json()
+    assert "detail" in await huge.json()
 
 
 async def test_callbacks_show_evidence_and_hide_what_is_inside(desk: TestClient, store: Store) -> None:
@@ -175,7 +182,7 @@ async def test_cancelling_is_kept_with_who_and_why_and_refused_while_it_rings(
     assert (entry.actor, entry.action, entry.subject) == ("desk", "callback.cancel", made.id)
     again = await desk.post(f"/api/v1/callbacks/{made.id}/cancel", json={})
     assert again.status == 409
-    assert "'cancelled'" in (await again.json())["error"]
+    assert "'cancelled'" in (await again.json())["detail"]
     assert len(await store.audits()) == 1
 
 

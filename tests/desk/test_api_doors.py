@@ -33,7 +33,7 @@ async def test_strangers_see_nothing(stranger: TestClient) -> None:
             answer = await stranger.get(path, headers=headers)
             assert answer.status == 401, (path, headers)
             assert "Bearer" in answer.headers["WWW-Authenticate"]
-            assert (await answer.json())["error"]
+            assert (await answer.json())["detail"]
     answer = await stranger.get("/", allow_redirects=False)
     assert (answer.status, answer.headers["Location"]) == (303, "/login")
 
@@ -123,7 +123,7 @@ async def test_a_store_that_is_away_is_said_in_one_sentence(desk: TestClient, st
     await store.close()
     answer = await desk.get("/api/v1/calls")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
-    assert (await answer.json())["error"].endswith("try again in a moment.")
+    assert (await answer.json())["detail"].endswith("try again in a moment.")
     assert "fourthring_store_up 0.0" in await (await desk.get("/metrics")).text()
 
 
@@ -137,7 +137,7 @@ async def test_a_fault_of_ours_gets_a_number_and_tells_nothing(settings: Setting
         answer = await client.get("/api/v1/calls", headers={"Authorization": f"Bearer {TOKEN}"})
         assert answer.status == 500
         assert "secret" not in await answer.text()
-        assert "fault number" in (await answer.json())["error"]
+        assert "fault number" in (await answer.json())["detail"]
 
 
 async def test_metrics_count_by_route_not_by_what_strangers_ask(desk: TestClient) -> None:

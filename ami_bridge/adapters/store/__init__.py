@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from ami_bridge.adapters.store.entries import (
     AgentEntry,
     AgentTaken,
+    AnsweredRequest,
     AuditEntry,
     Change,
     Conversation,
@@ -29,6 +30,7 @@ from ami_bridge.adapters.store.entries import (
 )
 from ami_bridge.adapters.store.memory import MemoryStore
 from ami_bridge.adapters.store.port import AccountStore, CallbackStore, CallStore, DeskStore, Store
+from ami_bridge.adapters.store.sight import Place, Sight
 from ami_bridge.adapters.store.sql import SqlStore
 
 
@@ -50,6 +52,7 @@ __all__ = [
     "AccountStore",
     "AgentEntry",
     "AgentTaken",
+    "AnsweredRequest",
     "AuditEntry",
     "CallStore",
     "CallbackStore",
@@ -61,8 +64,10 @@ __all__ = [
     "MemoryStore",
     "NotStored",
     "Note",
+    "Place",
     "PromptEntry",
     "SessionEntry",
+    "Sight",
     "SqlStore",
     "StaleFence",
     "Store",

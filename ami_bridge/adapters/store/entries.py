@@ -183,6 +183,17 @@ class SessionEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredRequest:
+    """A request that bore an Idempotency-Key. ``status`` is None while it is being worked on."""
+
+    key: str
+    fingerprint: str
+    at: datetime
+    status: int | None = None
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """When a service last said that it lives."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from ami_bridge.adapters.store.entries import StaleFence, clean
 from ami_bridge.core.callbacks import (
@@ -14,6 +15,7 @@ from ami_bridge.core.callbacks import (
     CallbackState,
     advance,
     amend,
+    claim,
 )
 
 
@@ -58,3 +60,11 @@ def changed_by(
     if fields:
         callback = amend(callback, at, **clean(fields))
     return advance(callback, event, at, by=clean(by), reason=clean(reason)) if event else callback
+
+
+def claimed_by(callback: Callback, worker: str, at: datetime, lease_seconds: float) -> Callback:
+    """``callback`` in the hands of ``worker``; a claim that it has already lasts longer."""
+    if callback.state is CallbackState.CLAIMED and callback.worker == worker:
+        until = at + timedelta(seconds=lease_seconds)
+        return replace(callback, lease_until=until, updated_at=at, revision=callback.revision + 1)
+    return claim(callback, worker, at, lease_seconds)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ami_bridge.adapters.store.entries import (
     AgentEntry,
+    AnsweredRequest,
     AuditEntry,
     Change,
     Conversation,
@@ -30,7 +31,8 @@ from ami_bridge.adapters.store.entries import (
 )
 from ami_bridge.adapters.store.memory_accounts import MemoryAccounts
 from ami_bridge.adapters.store.memory_promises import MemoryPromises
-from ami_bridge.adapters.store.port import KEPT_CHANGES
+from ami_bridge.adapters.store.port import KEPT_CHANGES, KEPT_REQUESTS
+from ami_bridge.adapters.store.sight import Place, Sight, extensions_of
 
 
 class MemoryStore(MemoryAccounts, MemoryPromises):
@@ -46,6 +48,7 @@ class MemoryStore(MemoryAccounts, MemoryPromises):
         self._prompts: dict[str, PromptEntry] = {}
         self._heartbeats: dict[tuple[str, str], Heartbeat] = {}
         self._audits: dict[str, AuditEntry] = {}
+        self._requests: dict[str, AnsweredRequest] = {}
         self._changes: list[Change] = []
         self._seq = 0
 
@@ -88,6 +91,11 @@ class MemoryStore(MemoryAccounts, MemoryPromises):
         until: datetime | None = None,
         department: str | None = None,
         caller_number: str | None = None,
+        extension: str | None = None,
+        ring_verdict: str | None = None,
+        disposition: str | None = None,
+        sight: Sight | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> list[StoredCall]:
         """Newest first."""
@@ -95,10 +103,14 @@ class MemoryStore(MemoryAccounts, MemoryPromises):
             call
             for call in self._calls.values()
             if not call.absorbed_into
-            and (since is None or call.started_at >= since)
-            and (until is None or call.started_at < until)
+            and _in_time(call.started_at, since, until)
             and department in (None, call.department)
             and caller_number in (None, call.caller_number)
+            and ring_verdict in (None, call.ring_verdict)
+            and disposition in (None, call.disposition)
+            and (extension is None or extension in extensions_of(call))
+            and (sight is None or sight.covers_call(call))
+            and (before is None or (call.started_at, call.id) < before)
         ]
         return sorted(found, key=lambda call: (call.started_at, call.id), reverse=True)[:limit]
 
@@ -192,12 +204,45 @@ class MemoryStore(MemoryAccounts, MemoryPromises):
         """Once per key."""
         self._audits.setdefault(entry.key, entry)
 
-    async def audits(self, *, since: datetime | None = None, limit: int = 100) -> list[AuditEntry]:
+    async def audits(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        actor: str | None = None,
+        subject: str | None = None,
+        before: Place | None = None,
+        limit: int = 100,
+    ) -> list[AuditEntry]:
         """Newest first."""
-        found = [entry for entry in self._audits.values() if since is None or entry.at >= since]
-        return sorted(sorted(found, key=lambda entry: entry.key), key=lambda entry: entry.at, reverse=True)[
-            :limit
+        found = [
+            entry
+            for entry in self._audits.values()
+            if _in_time(entry.at, since, until)
+            and actor in (None, entry.actor)
+            and subject in (None, entry.subject)
+            and (before is None or (entry.at, entry.key) < before)
         ]
+        return sorted(found, key=lambda entry: (entry.at, entry.key), reverse=True)[:limit]
+
+    async def begin_request(
+        self, key: str, fingerprint: str, at: datetime, *, given_up: datetime
+    ) -> AnsweredRequest | None:
+        """Insert, or look at who was first."""
+        self._requests = {old: kept for old, kept in self._requests.items() if kept.at >= at - KEPT_REQUESTS}
+        found = self._requests.get(key)
+        if found is not None and (found.status is not None or found.at > given_up):
+            return found
+        self._requests[key] = AnsweredRequest(key, fingerprint, at)
+        return None
+
+    async def answer_request(self, key: str, status: int, body: str) -> None:
+        """Keep the answer."""
+        self._requests[key] = replace(self._requests[key], status=status, body=body)
+
+    async def forget_request(self, key: str) -> None:
+        """As if it had never come."""
+        self._requests.pop(key, None)
 
     async def changes(self, after: int, limit: int = 500) -> list[Change]:
         """In order."""
@@ -206,3 +251,7 @@ class MemoryStore(MemoryAccounts, MemoryPromises):
     async def last_change(self) -> int:
         """The newest number."""
         return self._seq
+
+
+def _in_time(at: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or at >= since) and (until is None or at < until)

@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from typing import Unpack
 
 from ami_bridge.adapters.store.entries import AgentTaken, NotStored, StaleFence, callback_id, clean, utc
-from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling, check_renewal
+from ami_bridge.adapters.store.fences import (
+    changed_by,
+    check_claim,
+    check_dialling,
+    check_renewal,
+    claimed_by,
+)
+from ami_bridge.adapters.store.sight import Place, Sight
 from ami_bridge.core import callbacks as core
 from ami_bridge.core.callbacks import (
     Attempt,
@@ -121,6 +128,8 @@ class MemoryCallbacks:
         department: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        sight: Sight | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> list[Callback]:
         """Newest first."""
@@ -131,6 +140,8 @@ class MemoryCallbacks:
             and department in (None, callback.department)
             and (since is None or callback.created_at >= since)
             and (until is None or callback.created_at < until)
+            and (sight is None or sight.covers(callback.department))
+            and (before is None or (callback.created_at, callback.id) < before)
         ][:limit]
 
     async def count_callbacks(self) -> dict[CallbackState, int]:
@@ -164,6 +175,18 @@ class MemoryCallbacks:
                 in_use.add(callback.number)
                 claimed.append(self._keep(core.claim(callback, worker, now, lease_seconds), now))
         return claimed
+
+    async def claim_callback(
+        self, callback_id: str, worker: str, lease_seconds: float, *, at: datetime | None = None
+    ) -> Callback:
+        """Unless somebody else has the number."""
+        at, before = utc(at), self._known(callback_id)
+        others = (other for other in self._callbacks.values() if other.number == before.number is not None)
+        if any(other.state in core.HELD and other.id != before.id for other in others):
+            raise core.IllegalTransition(
+                f"callback {callback_id}", before.state, "claim", "its number is in other hands"
+            )
+        return self._keep(claimed_by(before, clean(worker), at, lease_seconds), at)
 
     async def renew_lease(
         self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None

@@ -8,11 +8,12 @@ Instants go in and come out with a zone (out: UTC). ``at`` and ``now`` default t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, Unpack
 
 from ami_bridge.adapters.store.entries import (
     AgentEntry,
+    AnsweredRequest,
     AuditEntry,
     Change,
     Conversation,
@@ -26,6 +27,7 @@ from ami_bridge.adapters.store.entries import (
     UserEntry,
     UserFields,
 )
+from ami_bridge.adapters.store.sight import Place, Sight
 from ami_bridge.core.callbacks import (
     Attempt,
     AttemptState,
@@ -59,9 +61,17 @@ class CallStore(Protocol):
         until: datetime | None = None,
         department: str | None = None,
         caller_number: str | None = None,
+        extension: str | None = None,
+        ring_verdict: str | None = None,
+        disposition: str | None = None,
+        sight: Sight | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> list[StoredCall]:
-        """Calls that started in ``[since, until)``, newest first."""
+        """Calls that started in ``[since, until)``, newest first, only those that ``sight`` covers.
+
+        ``extension``: those in which this phone rang or talked. ``before``: those after that place in the list.
+        """
 
     async def call(self, call_id: str) -> StoredCall | None:
         """The call with our own id ``call_id``."""
@@ -124,9 +134,11 @@ class CallbackStore(Protocol):
         department: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        sight: Sight | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> list[Callback]:
-        """Callbacks that were created in ``[since, until)``, newest first."""
+        """Callbacks that were created in ``[since, until)``, newest first, only those that ``sight`` covers."""
 
     async def count_callbacks(self) -> dict[CallbackState, int]:
         """How many callbacks stand in each state."""
@@ -150,6 +162,11 @@ class CallbackStore(Protocol):
         whom nobody is free do not stand before the others. What another worker is claiming in the same
         instant is passed over, so fewer than are due may come back, even none: ask again.
         """
+
+    async def claim_callback(
+        self, callback_id: str, worker: str, lease_seconds: float, *, at: datetime | None = None
+    ) -> Callback:
+        """Take this one, due or not, for a person at the desk; the holder's own claim is prolonged."""
 
     async def renew_lease(
         self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None
@@ -271,8 +288,31 @@ class DeskStore(Protocol):
     async def audit(self, entry: AuditEntry) -> None:
         """Add to the audit trail, once per ``entry.key``."""
 
-    async def audits(self, *, since: datetime | None = None, limit: int = 100) -> list[AuditEntry]:
-        """The audit trail, newest first."""
+    async def audits(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        actor: str | None = None,
+        subject: str | None = None,
+        before: Place | None = None,
+        limit: int = 100,
+    ) -> list[AuditEntry]:
+        """The audit trail, newest first. ``before`` is an entry's instant and key."""
+
+    async def begin_request(
+        self, key: str, fingerprint: str, at: datetime, *, given_up: datetime
+    ) -> AnsweredRequest | None:
+        """None: nobody has sent this ``key``, go on; else what is known of the one that did.
+
+        One that was begun before ``given_up`` and never answered counts as not sent. Entries are kept a day.
+        """
+
+    async def answer_request(self, key: str, status: int, body: str) -> None:
+        """Keep the answer for whoever sends ``key`` again."""
+
+    async def forget_request(self, key: str) -> None:
+        """It failed: whoever sends ``key`` again tries again."""
 
     async def changes(self, after: int, limit: int = 500) -> list[Change]:
         """Changes with a sequence number above ``after``, in order. A change seen once never appears later
@@ -337,3 +377,5 @@ class Store(CallStore, CallbackStore, PromiseStore, DeskStore, AccountStore, Pro
 
 #: How many entries of the change feed are kept for readers that fell behind.
 KEPT_CHANGES = 20_000
+#: For so long an answer is kept for those who send the same Idempotency-Key again.
+KEPT_REQUESTS = timedelta(days=1)

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ami_bridge.adapters.store.entries import clean
+from ami_bridge.adapters.store.sight import Place
 
 _Entry = TypeVar("_Entry")
 
@@ -75,3 +76,12 @@ def within(column: sa.Column[Any], since: Any, until: Any) -> Collection[sa.Colu
     if until is not None:
         conditions.append(column < until)
     return conditions
+
+
+def behind(
+    place: Place | None, at: sa.Column[Any], key: sa.Column[Any]
+) -> Collection[sa.ColumnElement[bool]]:
+    """The condition for what comes after ``place`` in a list from the newest ``at`` (then ``key``) down."""
+    if place is None:
+        return []
+    return [sa.or_(at < place.at, sa.and_(at == place.at, key < clean(place.id)))]

@@ -13,8 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ami_bridge.adapters.store import tables as t
 from ami_bridge.adapters.store.database import Database, announce, announce_all
 from ami_bridge.adapters.store.entries import AgentTaken, NotStored, StaleFence, callback_id, clean, utc
-from ami_bridge.adapters.store.fences import changed_by, check_claim, check_dialling, check_renewal
-from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, within
+from ami_bridge.adapters.store.fences import (
+    changed_by,
+    check_claim,
+    check_dialling,
+    check_renewal,
+    claimed_by,
+)
+from ami_bridge.adapters.store.rows import all_rows, behind, columns_of, entry_of, insert_once, within
+from ami_bridge.adapters.store.sight import Place, Sight
 from ami_bridge.core import callbacks as core
 from ami_bridge.core.callbacks import (
     Attempt,
@@ -113,6 +120,8 @@ class SqlCallbacks:
         department: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        sight: Sight | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> list[Callback]:
         """Newest first."""
@@ -121,6 +130,9 @@ class SqlCallbacks:
             query = query.where(t.callback.c.state.in_([state.value for state in states]))
         if department is not None:
             query = query.where(t.callback.c.department == clean(department))
+        if sight is not None:
+            query = query.where(t.callback.c.department.in_(sight.departments))
+        query = query.where(*behind(before, t.callback.c.created_at, t.callback.c.id))
         return await self._read(
             query.order_by(t.callback.c.created_at.desc(), t.callback.c.id.desc()).limit(limit)
         )
@@ -167,6 +179,22 @@ class SqlCallbacks:
                 if tried == _CLAIM_TRIES - 1:
                     raise
         return []
+
+    async def claim_callback(
+        self, callback_id: str, worker: str, lease_seconds: float, *, at: datetime | None = None
+    ) -> Callback:
+        """The unique index refuses a number that somebody else has."""
+        at = utc(at)
+        try:
+            async with self._database.writing() as connection:
+                before = await _locked(connection, callback_id)
+                return await _write(
+                    connection, before, claimed_by(before, clean(worker), at, lease_seconds), at
+                )
+        except sa.exc.IntegrityError:
+            raise core.IllegalTransition(
+                f"callback {callback_id}", "queued", "claim", "its number is in other hands"
+            ) from None
 
     async def renew_lease(
         self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None

@@ -21,9 +21,18 @@ from ami_bridge.adapters.store.entries import (
     uniqueids_of,
     utc,
 )
-from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, put_all, within
+from ami_bridge.adapters.store.rows import (
+    all_rows,
+    behind,
+    columns_of,
+    entry_of,
+    insert_once,
+    put_all,
+    within,
+)
+from ami_bridge.adapters.store.sight import Place, Sight, extension_of_leg
 
-# SQLite takes 32,766 values in a statement; a call has 15, and its legs three each.
+# SQLite takes 32,766 values in a statement; a call has 15, and its legs four each.
 _BATCH = 200
 _listed = t.call.c.absorbed_into == ""
 
@@ -52,7 +61,12 @@ class SqlCalls:
         written = {key for (key,) in await put_all(connection, t.call, rows, where=fresh)}
         saved = [call for call in batch if call.id in written]
         legs = [
-            {"call_id": call.id, "uniqueid": uniqueid, "record": dict(leg)}
+            {
+                "call_id": call.id,
+                "uniqueid": uniqueid,
+                "extension": extension_of_leg(leg),
+                "record": dict(leg),
+            }
             for call in saved
             for uniqueid, leg in uniqueids_of(call.record).items()
         ]
@@ -71,15 +85,34 @@ class SqlCalls:
         until: datetime | None = None,
         department: str | None = None,
         caller_number: str | None = None,
+        extension: str | None = None,
+        ring_verdict: str | None = None,
+        disposition: str | None = None,
+        sight: Sight | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> list[StoredCall]:
         """Newest first."""
         query = sa.select(t.call).where(_listed, *within(t.call.c.started_at, since, until))
-        if department is not None:
-            query = query.where(t.call.c.department == clean(department))
-        if caller_number is not None:
-            query = query.where(t.call.c.caller_number == clean(caller_number))
-        query = query.order_by(t.call.c.started_at.desc(), t.call.c.id.desc()).limit(limit)
+        wanted = {
+            t.call.c.department: department,
+            t.call.c.caller_number: caller_number,
+            t.call.c.ring_verdict: ring_verdict,
+            t.call.c.disposition: disposition,
+        }
+        query = query.where(
+            *(column == clean(value) for column, value in wanted.items() if value is not None)
+        )
+        if extension is not None:
+            query = query.where(_took_part(extension))
+        if sight is not None:
+            own = [_took_part(sight.extension)] if sight.extension else []
+            query = query.where(sa.or_(t.call.c.department.in_(sight.departments), *own))
+        query = (
+            query.where(*behind(before, t.call.c.started_at, t.call.c.id))
+            .order_by(t.call.c.started_at.desc(), t.call.c.id.desc())
+            .limit(limit)
+        )
         async with self._database.reading() as connection:
             return [entry_of(StoredCall, row) for row in await all_rows(connection, query)]
 
@@ -123,6 +156,11 @@ class SqlCalls:
         query = sa.select(t.note).where(t.note.c.call_id == clean(call_id)).order_by(t.note.c.version)
         async with self._database.reading() as connection:
             return [entry_of(Note, row) for row in await all_rows(connection, query)]
+
+
+def _took_part(extension: str) -> sa.ColumnElement[bool]:
+    rang = sa.exists().where(t.leg.c.call_id == t.call.c.id, t.leg.c.extension == clean(extension))
+    return sa.or_(t.call.c.answered_by == clean(extension), rang)
 
 
 def _next_version(call_id: str) -> sa.Select[Any]:

@@ -12,6 +12,7 @@ from ami_bridge.adapters.store import tables as t
 from ami_bridge.adapters.store.database import Database, announce
 from ami_bridge.adapters.store.entries import (
     AgentEntry,
+    AnsweredRequest,
     AuditEntry,
     Change,
     Conversation,
@@ -21,7 +22,9 @@ from ami_bridge.adapters.store.entries import (
     clean,
     utc,
 )
-from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, put, within
+from ami_bridge.adapters.store.port import KEPT_REQUESTS
+from ami_bridge.adapters.store.rows import all_rows, behind, columns_of, entry_of, insert_once, put, within
+from ami_bridge.adapters.store.sight import Place
 
 
 class SqlDesk:
@@ -97,11 +100,57 @@ class SqlDesk:
         async with self._database.writing() as connection:
             await insert_once(connection, t.audit_entry, columns_of(entry, t.audit_entry))
 
-    async def audits(self, *, since: datetime | None = None, limit: int = 100) -> list[AuditEntry]:
+    async def audits(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        actor: str | None = None,
+        subject: str | None = None,
+        before: Place | None = None,
+        limit: int = 100,
+    ) -> list[AuditEntry]:
         """Newest first."""
-        query = sa.select(t.audit_entry).where(*within(t.audit_entry.c.at, since, None))
-        query = query.order_by(t.audit_entry.c.at.desc(), t.audit_entry.c.key).limit(limit)
+        query = sa.select(t.audit_entry).where(*within(t.audit_entry.c.at, since, until))
+        if actor is not None:
+            query = query.where(t.audit_entry.c.actor == clean(actor))
+        if subject is not None:
+            query = query.where(t.audit_entry.c.subject == clean(subject))
+        query = query.where(*behind(before, t.audit_entry.c.at, t.audit_entry.c.key))
+        query = query.order_by(t.audit_entry.c.at.desc(), t.audit_entry.c.key.desc()).limit(limit)
         return [entry_of(AuditEntry, row) for row in await self._rows(query)]
+
+    async def begin_request(
+        self, key: str, fingerprint: str, at: datetime, *, given_up: datetime
+    ) -> AnsweredRequest | None:
+        """Insert, or look at who was first."""
+        c = t.answered_request.c
+        values = columns_of(AnsweredRequest(key, fingerprint, at), t.answered_request)
+        async with self._database.writing() as connection:
+            await connection.execute(sa.delete(t.answered_request).where(c.at < at - KEPT_REQUESTS))
+            if await insert_once(connection, t.answered_request, values):
+                return None
+            query = sa.select(t.answered_request).where(c.key == values["key"]).with_for_update()
+            found = entry_of(AnsweredRequest, (await all_rows(connection, query))[0])
+            if found.status is not None or found.at > given_up:
+                return found
+            await put(connection, t.answered_request, values)
+            return None
+
+    async def answer_request(self, key: str, status: int, body: str) -> None:
+        """Keep the answer."""
+        async with self._database.writing() as connection:
+            mine = t.answered_request.c.key == clean(key)
+            await connection.execute(
+                sa.update(t.answered_request).where(mine).values(status=status, body=clean(body))
+            )
+
+    async def forget_request(self, key: str) -> None:
+        """As if it had never come."""
+        async with self._database.writing() as connection:
+            await connection.execute(
+                sa.delete(t.answered_request).where(t.answered_request.c.key == clean(key))
+            )
 
     async def changes(self, after: int, limit: int = 500) -> list[Change]:
         """In order."""

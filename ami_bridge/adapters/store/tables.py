@@ -81,8 +81,10 @@ leg = sa.Table(
     metadata,
     sa.Column("call_id", sa.ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("uniqueid", sa.Text(), primary_key=True),
+    _text("extension"),
     sa.Column("record", Document, nullable=False),
     sa.Index("ix_leg_uniqueid", "uniqueid"),
+    sa.Index("ix_leg_extension", "extension"),
 )
 
 note = sa.Table(
@@ -296,6 +298,17 @@ session = sa.Table(
     _text("address"),
     _text("browser"),
     sa.Index("ix_session_user", "user"),
+)
+
+answered_request = sa.Table(
+    "answered_request",
+    metadata,
+    sa.Column("key", sa.Text(), primary_key=True),
+    _text("fingerprint"),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("status", sa.Integer()),
+    _text("body"),
+    sa.Index("ix_answered_request_at", "at"),
 )
 
 heartbeat = sa.Table(
