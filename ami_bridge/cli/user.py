@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from ami_bridge import users
 from ami_bridge.adapters.store import NotStored, Store
 from ami_bridge.cli.opening import with_store
 from ami_bridge.cli.options import AsJson, Config
 from ami_bridge.cli.tables import print_json_lines, print_table
+from ami_bridge.desk import users
 from ami_bridge.desk.rights import Role, Scope
 from ami_bridge.errors import FourthRingError
 from ami_bridge.settings import load_settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ami_bridge import users
 from ami_bridge.adapters.store import Store, opened_store
+from ami_bridge.desk import users
 from ami_bridge.desk.rights import Role
 from ami_bridge.settings import Settings
 

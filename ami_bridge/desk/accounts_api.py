@@ -9,8 +9,8 @@ from typing import Annotated, Any, cast
 from aiohttp import web
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from ami_bridge import users
 from ami_bridge.adapters.store import NotStored, Place, TokenEntry, UserEntry
+from ami_bridge.desk import users
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
 from ami_bridge.desk.paging import page, place_of
 from ami_bridge.desk.rights import Role, Scope

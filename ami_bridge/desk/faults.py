@@ -13,8 +13,8 @@ from aiohttp.typedefs import Handler
 from ami_bridge.adapters.store import NotStored, StaleFence, StoreUnavailable
 from ami_bridge.core.callbacks import IllegalTransition
 from ami_bridge.desk.shapes import FieldFault, Problem
+from ami_bridge.desk.users import UserExists, UserRefused
 from ami_bridge.passwords import WeakPassword
-from ami_bridge.users import UserExists, UserRefused
 
 log = logging.getLogger(__name__)
 
