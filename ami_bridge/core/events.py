@@ -10,6 +10,7 @@ set are plain text here and are never interpreted further.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from ami_bridge.core.event_types import Event
 from ami_bridge.core.header_values import Headers, flat_text
@@ -20,6 +21,8 @@ from ami_bridge.core.read_services import SERVICE_READERS
 __all__ = ["READ_EVENTS", "Headers", "parse"]
 
 _READERS = CHANNEL_READERS | SERVICE_READERS
+
+_OPENING = ("Event", "SystemName", "Timestamp")
 
 READ_EVENTS: frozenset[str] = frozenset(_READERS)
 """The names of all AMI events that anybody reads; an adapter may drop every other before decoding."""
@@ -33,16 +36,16 @@ def parse(headers: Headers, received_at: datetime | None = None, node: str = "")
         received_at: used where Asterisk sent no ``Timestamp`` (``timestampevents=no``).
         node: when given, events of another ``SystemName`` are not ours and give None.
     """
-    fixed: Headers
+    kind: object
+    system: object
+    stamp: Any
     if type(headers) is MatchedHeaders:
-        fixed, stamp = headers.form.constant, headers.found[headers.form.stamp_place]
+        form = headers.form
+        kind, system, stamp = form.kind, form.system, headers.found[form.stamp_place]
     else:
-        fixed, stamp = headers, headers.get("Timestamp")
-    event = fixed.get("Event")
-    reader = _READERS.get(event) if type(event) is str else None
-    if reader is None:
-        return None
-    if node and fixed.get("SystemName", node) != node:
+        kind, system, stamp = map(headers.get, _OPENING)
+    reader = _READERS.get(kind) if type(kind) is str else None
+    if reader is None or (node and system != node and system is not None):
         return None
     if stamp is None:
         return reader(headers, received_at)

@@ -6,7 +6,7 @@ The header names themselves are known in :mod:`ami_bridge.core.read_channels` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 
 from ami_bridge.core.matched import MatchedHeaders
@@ -77,19 +77,25 @@ def _unescape(value: str) -> str:
     return "".join(out)
 
 
-_IDS = frozenset({"Uniqueid", "Linkedid", "DestUniqueid", "DestLinkedid", "BridgeUniqueid"})
+_IDS = frozenset({"Uniqueid", "Linkedid", "DestUniqueid", "DestLinkedid", "BridgeUniqueid", "SwapUniqueid"})
 
 
 class Reading:
     """Takes several headers out of an event at once, as plain text of a sane length."""
 
-    __slots__ = ("_get", "_ids", "names")
+    __slots__ = ("_get", "_ids_of", "names", "optional")
 
-    def __init__(self, *names: str) -> None:
-        """Identifiers stand first in ``names``."""
+    def __init__(self, *names: str, optional: tuple[str, ...] = ()) -> None:
+        """
+        Args:
+            names: headers that an event of this kind always has; two or more, among them an identifier.
+            optional: headers that it may have; they come last.
+        """
         self.names = names
-        self._ids = sum(name in _IDS for name in names)
-        self._get: Callable[[Headers], tuple[str | list[str], ...]] = itemgetter(*names)
+        self.optional = optional
+        places = [place for place, name in enumerate(names + optional) if name in _IDS]
+        self._ids_of: Callable[[tuple[str, ...]], Iterable[str]] = itemgetter(*places)
+        self._get: Callable[[Headers], tuple[str, ...]] = itemgetter(*names)
 
     def of(self, headers: Headers) -> tuple[str, ...]:
         """The values in order; what is missing, and an identifier that is too long, is empty."""
@@ -98,15 +104,18 @@ class Reading:
                 values = headers.found.group(*headers.form.places[self])
             else:
                 values = self._get(headers)
+                if self.optional:
+                    values += tuple(text_of(headers, name) for name in self.optional)
             # TypeError when a value is no text. What is short together is short each for itself.
             together = len("".join(values))
             if together <= LONGEST_UNIQUEID:
                 return values
-            if together <= LONGEST_TEXT and len("".join(values[: self._ids])) <= LONGEST_UNIQUEID:
+            if together <= LONGEST_TEXT and len("".join(self._ids_of(values))) <= LONGEST_UNIQUEID:
                 return values
         except (KeyError, TypeError):
             pass
-        return tuple(id_of(headers, name) if name in _IDS else text_of(headers, name) for name in self.names)
+        names = self.names + self.optional
+        return tuple(id_of(headers, name) if name in _IDS else text_of(headers, name) for name in names)
 
 
 _CHANNEL_STATES = {str(number): number for number in range(11)}

@@ -12,30 +12,41 @@ from typing import Any, Protocol
 
 
 class Wanted(Protocol):
-    """Somebody who takes the same headers out of many events."""
+    """Somebody who takes the same headers out of many events; ``optional`` ones may be missing."""
 
     names: tuple[str, ...]
+    optional: tuple[str, ...]
 
 
 class _Places(dict[Wanted, tuple[int, ...]]):
-    """The groups that each reader takes, found once. KeyError when the form lacks one of its headers."""
+    """The groups that each reader takes, found once. KeyError when the form lacks one of its headers.
+
+    What is optional and lacking has the form's last group, which is always empty.
+    """
 
     def __init__(self, place_of: Mapping[str, int]) -> None:
         super().__init__()
         self._place_of = place_of
 
     def __missing__(self, wanted: Wanted) -> tuple[int, ...]:
-        places = self[wanted] = tuple(self._place_of[name] for name in wanted.names)
+        empty = len(self._place_of) + 1
+        places = tuple(self._place_of[name] for name in wanted.names)
+        places = self[wanted] = places + tuple(self._place_of.get(name, empty) for name in wanted.optional)
         return places
 
 
 class Form:
-    """Which headers a kind of event has, in order; which are the same in all, and the group of each other one."""
+    """Which headers a kind of event has, in order; which are the same in all, and the group of each other one.
 
-    __slots__ = ("constant", "place_of", "places", "stamp_place", "template", "varying")
+    A match of it has one group for each header of ``varying``, in order, and one more that is always empty.
+    """
+
+    __slots__ = ("constant", "kind", "place_of", "places", "stamp_place", "system", "template", "varying")
 
     def __init__(self, names: tuple[str, ...], constant: dict[str, str | list[str]]) -> None:
         self.constant = constant
+        self.kind = constant["Event"]
+        self.system = constant.get("SystemName")
         self.varying = tuple(name for name in names if name not in constant)
         self.place_of = {name: place for place, name in enumerate(self.varying, start=1)}
         self.places = _Places(self.place_of)
@@ -74,7 +85,7 @@ class MatchedHeaders(Mapping[str, str | list[str]]):
     def copy(self) -> dict[str, str | list[str]]:
         """All headers as a dict of one's own, in their order."""
         headers = self.form.template.copy()
-        headers.update(zip(self.form.varying, self.found.groups()))  # noqa: B905 - one group for each name
+        headers.update(zip(self.form.varying, self.found.groups()))  # noqa: B905 - the last is the empty one
         return headers
 
     def __repr__(self) -> str:

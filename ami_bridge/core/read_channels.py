@@ -133,14 +133,14 @@ _DIAL_END = Reading(
     "DestChannel",
     "DestCallerIDNum",
     "DialStatus",
+    optional=("Forward",),
 )
 
 
 def _read_dial_end(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, linkedid, leg, leg_linkedid, channel, leg_channel, leg_number, status = _DIAL_END.of(h)
+    uniqueid, linkedid, leg, leg_linkedid, channel, leg_channel, leg_number, status, forward = _DIAL_END.of(h)
     if not leg:
         return None
-    forward = text_of(h, "Forward")
     return DialEnded(
         at,
         uniqueid,
@@ -160,19 +160,23 @@ _WAITING_CREATORS = frozenset({"Parking", "BridgeWait"})
 
 
 _BRIDGE_ENTER = Reading(
-    "Uniqueid", "BridgeUniqueid", "Linkedid", "Channel", "BridgeCreator", "BridgeTechnology"
+    "Uniqueid",
+    "BridgeUniqueid",
+    "Linkedid",
+    "Channel",
+    "BridgeCreator",
+    "BridgeTechnology",
+    optional=("SwapUniqueid",),
 )
 
 
 def _read_bridge_enter(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, bridge, linkedid, channel, creator, technology = _BRIDGE_ENTER.of(h)
+    uniqueid, bridge, linkedid, channel, creator, technology, swap = _BRIDGE_ENTER.of(h)
     if not (uniqueid and bridge):
         return None
     waiting = technology == "holding_bridge" or creator in _WAITING_CREATORS
     conference = text_of(h, "BridgeName") or bridge if creator == "ConfBridge" else ""
-    return BridgeEntered(
-        at, uniqueid, channel, linkedid, bridge, not waiting, conference, id_of(h, "SwapUniqueid")
-    )
+    return BridgeEntered(at, uniqueid, channel, linkedid, bridge, not waiting, conference, swap)
 
 
 _BRIDGE_LEAVE = Reading("Uniqueid", "BridgeUniqueid")

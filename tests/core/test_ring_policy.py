@@ -65,9 +65,9 @@ def ends(kind: type[Fact], seconds: float = 5.0, call: str = "c1") -> Fact:
     """One of the facts that stop the clock; what else it says does not matter to the policy."""
     record = CallRecord._make([None] * len(CallRecord._fields))
     details: dict[type[Fact], dict[str, Any]] = {
-        LegAnswered: dict.fromkeys(LegAnswered.__slots__, ""),
-        QueueJoined: dict.fromkeys(QueueJoined.__slots__, ""),
-        FailedOver: dict.fromkeys(FailedOver.__slots__, ""),
+        LegAnswered: dict.fromkeys(LegAnswered._fields[2:], ""),
+        QueueJoined: dict.fromkeys(QueueJoined._fields[2:], ""),
+        FailedOver: dict.fromkeys(FailedOver._fields[2:], ""),
         CallEnded: {"record": record},
     }
     return kind(call_id=call, at=at(seconds), **details[kind])

@@ -169,7 +169,7 @@ class Shape:
 
     def __init__(self, kind: str, pairs: Pairs) -> None:
         self.kind = kind
-        self.match = re.compile(r"\r\n".join(_form_of(name, value) for name, value in pairs)).fullmatch
+        self.match = re.compile(r"\r\n".join(_form_of(name, value) for name, value in pairs) + "()").fullmatch
         self.form = Form(
             tuple(name for name, _ in pairs), {name: value for name, value in pairs if name in _FIXED}
         )
