@@ -13,10 +13,12 @@ from typing import Any
 from agi.voice.prompts import recordings_folder
 from ami_bridge import secrets
 from ami_bridge.adapters.ami import AmiLink, AmiNotReady
+from ami_bridge.adapters.channel_event_log import ChannelEventLog
 from ami_bridge.adapters.clock import SystemClock
 from ami_bridge.adapters.journal import Journal
 from ami_bridge.adapters.store import SqlStore, Store, StoreUnavailable
 from ami_bridge.bridge import Bridge
+from ami_bridge.cel_keeper import CelKeeper
 from ami_bridge.core.events import READ_EVENTS
 from ami_bridge.desk import create_app, serving
 from ami_bridge.dialer.dialer import Dialer
@@ -81,6 +83,9 @@ async def run_bridge(settings: Settings) -> None:
                 group.create_task(bridge.run())
                 group.create_task(bridge.wire.run())
                 group.create_task(filer.run())
+                group.create_task(
+                    CelKeeper(ChannelEventLog(cel_file(settings)), settings.channel_events).run()
+                )
                 told = functools.partial(_bridge_detail, link, bridge)
                 group.create_task(_beat(store, "bridge", settings, told))
         finally:

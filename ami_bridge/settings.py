@@ -118,6 +118,14 @@ class Ring(Section):
         return RingRule(self.cadence, self.answer_by_ring)
 
 
+class ChannelEventSettings(Section):
+    """How much is kept of the PBX's own channel event log; see :mod:`ami_bridge.cel_keeper`."""
+
+    rotate_megabytes: int = Field(default=16, ge=1, le=1024)
+    keep_megabytes: int = Field(default=512, ge=1, le=1_000_000)
+    keep_days: float = Field(default=30, ge=1, le=3660)
+
+
 class QueueSettings(Section):
     """How callers wait."""
 
@@ -194,6 +202,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     ring: Ring = Ring()
     queue: QueueSettings = QueueSettings()
+    channel_events: ChannelEventSettings = ChannelEventSettings()
     hours: Hours = Hours()
     calendar: Calendar = Calendar()
     callback: CallbackSettings

@@ -117,7 +117,7 @@ class ChannelEventLog:
         current = _opened(self.file)
         try:
             for path in self.segments():
-                segment = None if _is_file(path, current) else _opened(path)
+                segment = None if _is_file(path, current) or _is_older(path, since) else _opened(path)
                 if segment is not None:
                     with segment:
                         yield from _read(segment, since, told)
@@ -148,13 +148,19 @@ def _is_file(path: Path, stream: IO[bytes] | None) -> bool:
         return False
 
 
+def _is_older(segment: Path, since: datetime | None) -> bool:
+    """Whether nothing was written to it any more at that time."""
+    try:
+        return since is not None and segment.stat().st_mtime < (since - SLACK).timestamp()
+    except FileNotFoundError:
+        return True
+
+
 def _read(stream: IO[bytes], since: datetime | None, told: OnUnreadable) -> Iterator[ChannelEvent]:
     if since is None:
         yield from _lines(stream, 0, told)
         return
     earliest = since - SLACK
-    if os.fstat(stream.fileno()).st_mtime < earliest.timestamp():
-        return  # nothing was written to it since
     for event in _lines(stream, _place_of(stream, earliest), told):
         if event.at >= earliest:
             yield event

@@ -380,7 +380,8 @@ class Dialer:
         since = self._absent_since.setdefault(channel_id, now)
         if (now - since).total_seconds() < self._pace.settle:
             return
-        evidence = look_up(self._cel_file, channel_id, self._settings.trunk_out())
+        trunk = self._settings.trunk_out()
+        evidence = await asyncio.to_thread(look_up, self._cel_file, channel_id, trunk, attempt.started_at)
         if evidence is Evidence.NEVER_MADE and known is None and callback.state is not CallbackState.UNKNOWN:
             # Another dialer's, and its lease still holds: its Originate may be on its way.
             return

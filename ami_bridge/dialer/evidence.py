@@ -7,48 +7,46 @@ local to the node, so it is there when AMI and the database are not.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from datetime import datetime
 from enum import Enum, auto
 from pathlib import Path
 
-_EVENT, _UNIQUEID, _LINKEDID, _CHANNEL = 0, 2, 3, 4
+from ami_bridge.adapters.channel_event_log import ChannelEventLog
 
 
 class Evidence(Enum):
     """How far an attempt got."""
 
-    NO_LOG = auto()  # there is no channel event log to ask
+    NO_LOG = auto()  # there is no channel event log to ask, or none of that time any more
     NEVER_MADE = auto()  # the PBX never made the channel: the Originate did not reach it
     AGENT_ONLY = auto()  # the agent's side was tried, the customer was not rung
     CUSTOMER_RUNG = auto()
     CUSTOMER_ANSWERED = auto()
 
 
-def look_up(cel_file: Path, channel_id: str, trunk: str) -> Evidence:
-    """Read what the log says of the attempt whose Originate had ``channel_id``; ``trunk`` is its way out."""
+def look_up(cel_file: Path, channel_id: str, trunk: str, since: datetime) -> Evidence:
+    """Read what the log says of the attempt whose Originate had ``channel_id``; ``trunk`` is its way out.
+
+    Blocks while it reads the log from ``since``, when the attempt began: from asyncio, call it in a thread.
+    """
     made = rung = answered = False
+    log = ChannelEventLog(cel_file)
+    if not log.exists:
+        return Evidence.NO_LOG
     try:
-        for row in _rows(cel_file):
-            if channel_id not in (row[_UNIQUEID], row[_LINKEDID]):
+        for event in log.events(since):
+            if channel_id not in (event.uniqueid, event.linkedid):
                 continue
             made = True
-            if row[_CHANNEL].startswith(f"PJSIP/{trunk}-"):
-                rung = rung or row[_EVENT] == "CHAN_START"
-                answered = answered or row[_EVENT] == "ANSWER"
+            if event.channel.startswith(f"PJSIP/{trunk}-"):
+                rung = rung or event.kind == "CHAN_START"
+                answered = answered or event.kind == "ANSWER"
     except OSError:
         return Evidence.NO_LOG
     if answered:
         return Evidence.CUSTOMER_ANSWERED
     if rung:
         return Evidence.CUSTOMER_RUNG
-    return Evidence.AGENT_ONLY if made else Evidence.NEVER_MADE
-
-
-def _rows(cel_file: Path) -> Iterator[list[str]]:
-    """Line by line: one that was torn by a crash, quote open, must not swallow those after it."""
-    with cel_file.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            row = next(csv.reader([line.replace("\0", "")]), [])
-            if len(row) > _CHANNEL:
-                yield row
+    if made:
+        return Evidence.AGENT_ONLY
+    return Evidence.NEVER_MADE if log.covers(since) else Evidence.NO_LOG

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -79,7 +80,9 @@ def long_log(log: ChannelEventLog) -> ChannelEventLog:
     for number, name in enumerate(("fourthring.000001.csv", "fourthring.000002.csv", "fourthring.csv")):
         seconds = range(4800 * number, 4800 * (number + 1))
         text = "".join(f"{line('ANSWER', second, f'fr1-1.{second}')}\n" for second in seconds)
-        (log.file.parent / name).write_text(text)
+        path = log.file.parent / name
+        path.write_text(text)
+        os.utime(path, times=2 * ((AT + timedelta(seconds=seconds[-1])).timestamp(),))
     return log
 
 

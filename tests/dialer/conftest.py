@@ -22,6 +22,12 @@ from ami_bridge.settings import Settings, parse_settings
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
+def cel_line(at: datetime, event: str, uniqueid: str, linkedid: str, channel: str) -> str:
+    """A line as Asterisk writes it (dialplans/cel_custom.conf.j2)."""
+    values = (event, f"{at.timestamp():.6f}", uniqueid, linkedid, channel, "", "")
+    return ",".join(f'"{value}"' for value in values) + "\n"
+
+
 class Reception:
     """The demo's company around one dialer. ``free`` and ``waiting`` are what QueueStatus will tell."""
 
@@ -106,7 +112,7 @@ class Reception:
 
     def log_cel(self, channel_id: str, event: str, channel: str) -> None:
         with self.cel.open("a", encoding="utf-8") as log:
-            log.write(f'"{event}","0","{channel_id}-x","{channel_id}","{channel}"\n')
+            log.write(cel_line(self.clock.now(), event, f"{channel_id}-x", channel_id, channel))
 
     # What is asked of it --------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from ami_bridge.adapters.store import StoreUnavailable
 from ami_bridge.core.callbacks import AttemptState, CallbackState
 from ami_bridge.dialer.dialer import _FOUND, Pace
 from ami_bridge.dialer.evidence import Evidence, look_up
+from tests.dialer.conftest import NOW, cel_line
 
 LEASE_SECONDS = Pace().lease
 TRUNK_CHANNEL = "PJSIP/carrier-00000007"
@@ -355,27 +356,51 @@ async def test_a_bad_event_stops_nothing(reception: Any, caplog: pytest.LogCaptu
 # The channel event log -----------------------------------------------------------------------
 
 
+def told(event: str, uniqueid: str, linkedid: str, channel: str) -> str:
+    return cel_line(NOW, event, uniqueid, linkedid, channel)
+
+
+RUNG = told("CHAN_START", "u3", "cb-1", "PJSIP/carrier-3")
+
+
 @pytest.mark.parametrize(
     ("text", "evidence"),
     [
         (None, Evidence.NO_LOG),
         ("", Evidence.NEVER_MADE),
-        ('"CHAN_START","0","cb-other","cb-other","PJSIP/carrier-1"\n', Evidence.NEVER_MADE),
-        ('"CHAN_START","0","cb-1","cb-1","Local/101@callback-agent-1;1"\n', Evidence.AGENT_ONLY),
-        ('"ANSWER","0","u2","cb-1","PJSIP/101-2"\n', Evidence.AGENT_ONLY),
-        ('"CHAN_START","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.CUSTOMER_RUNG),
-        ('"HANGUP","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.AGENT_ONLY),
-        ('"ANSWER","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.CUSTOMER_ANSWERED),
-        ('"CHAN_START","0","u3","cb-1","PJSIP/carrier2-3"\n', Evidence.AGENT_ONLY),
-        ('\0\n"HANGUP","torn\n"CHAN_START","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.CUSTOMER_RUNG),
-        ('\0\n,,\n"CHAN_START","0","u3","cb-1","PJSIP/carrier-3"\n', Evidence.CUSTOMER_RUNG),
+        (told("CHAN_START", "cb-other", "cb-other", "PJSIP/carrier-1"), Evidence.NEVER_MADE),
+        (told("CHAN_START", "cb-1", "cb-1", "Local/101@callback-agent-1;1"), Evidence.AGENT_ONLY),
+        (told("ANSWER", "u2", "cb-1", "PJSIP/101-2"), Evidence.AGENT_ONLY),
+        (RUNG, Evidence.CUSTOMER_RUNG),
+        (told("HANGUP", "u3", "cb-1", "PJSIP/carrier-3"), Evidence.AGENT_ONLY),
+        (told("ANSWER", "u3", "cb-1", "PJSIP/carrier-3"), Evidence.CUSTOMER_ANSWERED),
+        (told("CHAN_START", "u3", "cb-1", "PJSIP/carrier2-3"), Evidence.AGENT_ONLY),
+        (f'\0\n"HANGUP","torn\n{RUNG}', Evidence.CUSTOMER_RUNG),
+        (f"\0\n,,\n{RUNG}", Evidence.CUSTOMER_RUNG),
+        # A forged line in a stranger's text, as CSV_QUOTE leaves it; and one that is not whole.
+        (
+            f'"CHAN_START","1795411727.386437","u","u","x\n{RUNG.replace(chr(34), 2 * chr(34))}',
+            Evidence.NEVER_MADE,
+        ),
+        (RUNG[:-1], Evidence.NEVER_MADE),
     ],
 )
 def test_evidence(tmp_path: Path, text: str | None, evidence: Evidence) -> None:
     log = tmp_path / "cel.csv"
     if text is not None:
         log.write_text(text)
-    assert look_up(log, "cb-1", "carrier") is evidence
+    assert look_up(log, "cb-1", "carrier", NOW) is evidence
+
+
+def test_a_log_that_was_cut_off_denies_nothing(tmp_path: Path) -> None:
+    """Whoever takes what was removed for what never was dials a customer twice."""
+    log, kept = tmp_path / "cel.csv", tmp_path / "cel.000002.csv"
+    kept.write_text(told("CHAN_START", "u9", "u9", "PJSIP/101-9"))
+    log.touch()
+    assert look_up(log, "cb-1", "carrier", NOW - timedelta(hours=1)) is Evidence.NO_LOG
+    assert look_up(log, "cb-1", "carrier", NOW + timedelta(hours=1)) is Evidence.NEVER_MADE
+    kept.rename(tmp_path / "cel.000001.csv")
+    assert look_up(log, "cb-1", "carrier", NOW - timedelta(hours=1)) is Evidence.NEVER_MADE
 
 
 def test_every_piece_of_evidence_leads_somewhere() -> None:

@@ -17,9 +17,12 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
+from ami_bridge.adapters.channel_event_log import ChannelEventLog
 from ami_bridge.adapters.store import SqlStore
+from ami_bridge.auditing import audit
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState
+from ami_bridge.render import cel_file
 from tests.faults.listening import listen, talk
 from tests.faults.plant import Plant
 from tests.pbx.calls import eventually, now, record_of
@@ -58,6 +61,9 @@ def hostile_calls(live: str) -> list[Hostile]:
     )
     line = escaped(f"7\r\nUniqueid: {live}")
     number = escaped(f"7\r\nCallerIDNum: {FORGED}")
+    logged = escaped(
+        f'7\r\n"ANSWER","1795411743.397711","{live}","{live}","PJSIP/carrier-{FORGED}","",""\r\n'
+    )
     answer = escaped(f"7\n200 result=1\nagi_arg_3: 1\nagi_callerid: {FORGED}")
     shell = escaped("${SHELL(touch pwned)}")
     dial = b"500&PJSIP/carrier/" + escaped(f"sip:{FORGED}")
@@ -71,6 +77,8 @@ def hostile_calls(live: str) -> list[Hostile]:
         Hostile("number in From", number),
         Hostile("number in Request-URI", dialled=number),
         Hostile("number in display", display=b'"x\\\r\nCallerIDNum: ' + FORGED.encode() + b'"', served=False),
+        Hostile("line of the channel event log in From", logged),
+        Hostile("line of the channel event log in Request-URI", dialled=logged),
         Hostile("AGI answer in From", answer),
         Hostile("AGI answer in Request-URI", dialled=answer),
         Hostile("NUL in From", b"7%00" + FORGED.encode()),
@@ -134,7 +142,7 @@ def uniqueids(plant: Plant) -> dict[str, str]:
 async def test_strangers(
     phones: Plant, store: SqlStore, expected: ExpectedPrompts, strangers: list[RawSip]
 ) -> None:
-    """Two people talk; 24 strangers call; the two go on talking, and their record is theirs alone."""
+    """Two people talk; 26 strangers call; the two go on talking, and their record is theirs alone."""
     since = now()
     agent, customer = await phones.agent("101"), await phones.customer()
     await phones.agent("102")
@@ -181,10 +189,21 @@ async def test_strangers(
     assert len(believed) == 1
     assert believed[0].at >= ended, "a forged Hangup was believed"
     await numbers_are_clean(store, since, len([call for call in calls if call is not None]) + 1)
+    await the_log_is_clean(phones, store, since)
     assert customer.calls == 0, "a dial string was obeyed"
     assert not list(spool.iterdir())
     assert not list(phones.settings.state_folder.rglob("pwned")), "a command was carried out"
     assert "FR_STEP_OK" not in phones.log_of("agi")
+
+
+async def the_log_is_clean(plant: Plant, store: SqlStore, since: datetime) -> None:
+    """Asterisk's own log holds whole lines only, none with their words, and tells the same as our records."""
+    log, journal = ChannelEventLog(cel_file(plant.settings)), plant.settings.state_folder / "journal"
+    assert FORGED not in log.file.read_text(errors="replace")
+    report = await audit(store, log, journal, plant.settings.node.name, since=since, until=now())
+    assert report.unreadable == 0
+    assert report.unexplained == ()
+    assert report.calls > 20
 
 
 async def numbers_are_clean(store: SqlStore, since: datetime, expected_calls: int) -> None:

@@ -43,7 +43,7 @@ _AGENTS = {
     Sort.HANGS_UP: 8,
     Sort.TRANSFERS: 8,
     Sort.TRANSFERS_TO_BUSY: 4,
-    Sort.RINGS_ON: 10,
+    Sort.RINGS_ON: 15,  # 5 before the queues, 5 in queues that nobody answers, 5 of their own
     Sort.TAKES: 12,
     Sort.BUSY: 2,
     Sort.REFUSES: 2,
@@ -116,7 +116,7 @@ def kinds(talk_ms: int = GREETING_MS) -> list[Kind]:
         Kind("agent hangs up", 12, scenarios.caller_who_listens(60_000), dids_of(Sort.HANGS_UP)),
         Kind("transferred", 10, scenarios.caller_who_hangs_up(talk_ms + 4000), dids_of(Sort.TRANSFERS)),
         Kind("transferred to busy", 4, scenarios.caller_who_listens(60_000), dids_of(Sort.TRANSFERS_TO_BUSY)),
-        Kind("gives up", 8, scenarios.caller_who_gives_up(1500), dids_of(Sort.RINGS_ON)[:_QUEUES]),
+        Kind("gives up", 8, scenarios.caller_who_gives_up(1500), dids_of(Sort.RINGS_ON)[2 * _QUEUES :]),
         Kind("queue", 12, scenarios.caller_who_hangs_up(talk_ms + 8000), dids_of(QUEUED)),
         Kind("abandoned", 10, scenarios.caller_who_hangs_up(9000), dids_of(ABANDONED)),
         Kind("busy", 4, scenarios.caller_who_is_refused(486), extensions(Sort.BUSY), internal=True),
@@ -152,7 +152,8 @@ class Crowd:
             Sort.TRANSFERS: scenarios.phone_that_transfers(300, talk_ms, taker),
             Sort.TRANSFERS_TO_BUSY: scenarios.phone_that_transfers(300, talk_ms, busy),
             Sort.RINGS_ON: scenarios.phone_that_rings_on(),
-            Sort.TAKES: scenarios.phone_that_answers(300),
+            # Nobody waits for ever, whatever went wrong before.
+            Sort.TAKES: scenarios.phone_that_hangs_up(300, 30_000),
             Sort.BUSY: scenarios.phone_that_refuses("486 Busy Here", 200),
             Sort.REFUSES: scenarios.phone_that_refuses("480 Temporarily Unavailable", 200),
         }
@@ -161,7 +162,7 @@ class Crowd:
             phone = self._sipp(f"phone-{sort.name.lower()}", scenario, "127.0.0.1")
             await phone.start(calls=1_000_000)
             contact = f"127.0.0.1:{phone.local_port}"
-            rows += [(extension, contact, self._password(extension)) for extension in extensions(sort)]
+            rows += [(extension, contact, self._proof(extension)) for extension in extensions(sort)]
         register = self._sipp("register", scenarios.registering(), "127.0.0.1", rows)
         await register.start(calls=len(rows), per_second=100)
         result = await register.result(30)
@@ -185,12 +186,13 @@ class Crowd:
             if kind.internal:
                 who = extensions(Sort.CALLS)
                 extension = who[each % len(who)]
-                yield extension, dialled, self._password(extension)
+                yield extension, dialled, self._proof(extension)
             else:
                 yield f"7916{number:03d}{each:04d}", dialled, ""
 
-    def _password(self, extension: str) -> str:
-        return secrets.read_secret(self._settings, secrets.sip_secret(extension))
+    def _proof(self, extension: str) -> str:
+        password = secrets.read_secret(self._settings, secrets.sip_secret(extension))
+        return f"[authentication username={extension} password={password}]"
 
     def _sipp(
         self, name: str, scenario: str, address: str, rows: Iterable[tuple[str, str, str]] = ()

@@ -1,6 +1,7 @@
 """SIPp scenarios of callers and phones, put together from single messages (RFC 3261; REFER: RFC 3515).
 
-``[field0]`` and so on come from the injection file; a caller's rows are user, dialled number, password.
+``[field0]`` and so on come from the injection file: user, dialled number (or contact), and what makes SIPp
+answer a challenge, ``[authentication username=… password=…]``, which it takes from nowhere else.
 """
 
 from __future__ import annotations
@@ -40,11 +41,18 @@ def _pause(milliseconds: int) -> str:
 
 
 def _ask(
-    method: str, number: int, more: str, *, to: str = "[peer_tag_param]", uri: str = "[next_url]"
+    method: str,
+    number: int,
+    more: str,
+    *,
+    to: str = "[peer_tag_param]",
+    uri: str = "[next_url]",
+    transaction: str = "",
 ) -> str:
     return (
         f"{method} {uri} SIP/2.0\n"
-        "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n"
+        "Via: SIP/2.0/[transport] [local_ip]:[local_port]"
+        f";branch=z9hG4bK-[pid]-[call_number]-{transaction or method}-{number}\n"
         f"From: <sip:[field0]@[remote_ip]:[remote_port]>;tag={_TAG}\n"
         f"To: <sip:[field1]@[remote_ip]:[remote_port]>{to}\n"
         f"Call-ID: [call_id]\nMax-Forwards: 70\nCSeq: {number} {method}\n{more}"
@@ -59,11 +67,11 @@ def _invite(*, known: bool) -> str:
     """``known``: the carrier, by its address; else a phone that is asked for its password first."""
     if known:
         return _send(_ask("INVITE", 1, _CONTACT + _SDP, to="", uri=_DIALLED), retrans="500")
-    password = "[authentication username=[field0] password=[field2]]\n"
+    password = "[field2]\n"
     return (
         _send(_ask("INVITE", 1, _CONTACT + _SDP, to="", uri=_DIALLED), retrans="500")
         + '  <recv response="100" optional="true"/>\n  <recv response="401" auth="true"/>\n'
-        + _send(_ask("ACK", 1, _EMPTY, uri=_DIALLED))
+        + _send(_same_transaction(1, "ACK"))
         + _send(_ask("INVITE", 2, _CONTACT + password + _SDP, to="", uri=_DIALLED), retrans="500")
     )
 
@@ -93,9 +101,9 @@ def caller_who_gives_up(ringing_ms: int, *, known: bool = True) -> str:
     steps = (
         "".join(f'  <recv response="{code}" optional="true"/>\n' for code in (100, 180) if code != last)
         + f'  <recv response="{last}"/>\n{_pause(ringing_ms)}'
-        + _send(_same_branch(number, "CANCEL"), retrans="500")
+        + _send(_same_transaction(number, "CANCEL"), retrans="500")
         + '  <recv response="200"/>\n  <recv response="487"/>\n'
-        + _send(_same_branch(number, "ACK"))
+        + _send(_same_transaction(number, "ACK"))
     )
     return _scenario("gives up", _invite(known=known), steps)
 
@@ -104,14 +112,13 @@ def caller_who_is_refused(status: int, *, known: bool = False) -> str:
     """A final answer other than 200."""
     number = 1 if known else 2
     refused = f'{_PROVISIONAL}  <recv response="{status}" timeout="40000"/>\n'
-    return _scenario("refused", _invite(known=known), refused, _send(_same_branch(number, "ACK")))
+    return _scenario("refused", _invite(known=known), refused, _send(_same_transaction(number, "ACK")))
 
 
-def _same_branch(number: int, method: str) -> str:
+def _same_transaction(number: int, method: str) -> str:
     """CANCEL, and ACK of a refusal, belong to the INVITE's transaction (RFC 3261, 9.1 and 17.1.1.3)."""
     to = "" if method == "CANCEL" else "[peer_tag_param]"
-    back = "-2" if method == "CANCEL" else "-4"
-    return _ask(method, number, _EMPTY, to=to, uri=_DIALLED).replace("[branch]", f"[branch{back}]")
+    return _ask(method, number, _EMPTY, to=to, uri=_DIALLED, transaction="INVITE")
 
 
 def registering() -> str:
@@ -132,7 +139,7 @@ def registering() -> str:
         "phone that registers",
         register(1, ""),
         '  <recv response="100" optional="true"/>\n  <recv response="401" auth="true"/>\n',
-        register(2, "[authentication username=[field0] password=[field2]]\n"),
+        register(2, "[field2]\n"),
         '  <recv response="100" optional="true"/>\n  <recv response="200"/>\n',
     )
 
