@@ -64,6 +64,8 @@ def _converse(book: CallBook, call: Call, channel: Channel, at: datetime | None)
     group = [party for party in heard_by(channel) if party.call is call or call.conference]
     if len(group) < 2:
         return
+    for party in group:
+        party.talked = True
     if not call.talking:
         call.talking, call.talk_since = True, at
     if call.talk_started_at is None:

@@ -94,6 +94,7 @@ class Channel:
         "shown_name",
         "speaks_since",
         "state",
+        "talked",
         "uniqueid",
     )
 
@@ -113,6 +114,7 @@ class Channel:
         self.hangup_cause = -1
         self.requested: tuple[int, datetime | None, int] | None = None  # first HangupRequest: seq, at, cause
         self.held: tuple[datetime | None] | None = None  # since when its far end holds the other
+        self.talked = False  # somebody has heard it, and it him
         self.speaks_since: datetime | None = None  # talk detection hears its far end
         self.partner: Channel | None = None  # the party it last talked to, two by two
         self.former_partner: Channel | None = None

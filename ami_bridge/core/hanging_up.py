@@ -45,6 +45,17 @@ def caller_of(call: Call) -> Channel | None:
     return next((channel for channel in undialled if not channel.far_side and not channel.handed_over), None)
 
 
+def left_unheard(call: Call, channel: Channel) -> bool:
+    """Whether ``channel`` picked up and was gone before the caller heard it: during the greeting, say.
+
+    Not so when it was the caller who left during the greeting. Whom a callback reaches has answered in any case.
+    """
+    if channel.talked or channel.requested is None or call.kind != "call":
+        return False
+    caller = caller_of(call)
+    return caller is None or caller.requested is None or channel.requested[0] < caller.requested[0]
+
+
 def side_of(call: Call, channel: Channel) -> HungUpBy:
     """``caller`` is the customer's side: whoever called, or whom a callback called."""
     first_side: HungUpBy = "agent" if call.kind == "callback" else "caller"
@@ -85,7 +96,9 @@ def _by_request(call: Call, eligible: list[Channel]) -> HangupFinding | None:
     asked = [(channel.requested, channel) for channel in eligible if channel.requested is not None]
     if not asked:
         return None
-    (_, at, cause), channel = min(asked, key=lambda pair: pair[0][0])
+    # Who left unheard has ended the call only when nobody stayed on until he had had enough.
+    stayed = [pair for pair in asked if not left_unheard(call, pair[1])]
+    (_, at, cause), channel = min(stayed or asked, key=lambda pair: pair[0][0])
     when = f" at {at.isoformat(timespec='milliseconds')}" if at is not None else ""
     evidence = [f"HangupRequest of {channel.name}, cause {cause}{when}"]
     confidence: Confidence = "high"

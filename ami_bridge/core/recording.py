@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ami_bridge.core.calls import Call, Handover, seconds_between
 from ami_bridge.core.channels import MOST_HOPS, UP, Channel, Leg, LegState
-from ami_bridge.core.hanging_up import caller_of, who_hung_up
+from ami_bridge.core.hanging_up import caller_of, left_unheard, who_hung_up
 from ami_bridge.core.records import (
     CallRecord,
     Direction,
@@ -189,7 +189,7 @@ def _ring_of_call(call: Call, legs: tuple[LegRecord, ...]) -> tuple[int | None, 
 def _disposition(call: Call, *, over: bool) -> Disposition:
     if call.vanished:
         return Disposition.UNKNOWN
-    if call.answers:
+    if _first_heard(call) is not None:
         return Disposition.BUSY if over and _left_with_busy_tone(call) else Disposition.ANSWERED
     if not over:
         return Disposition.UNKNOWN
@@ -199,6 +199,11 @@ def _disposition(call: Call, *, over: bool) -> Disposition:
     if outcome:
         return Disposition(outcome)
     return _disposition_of_undialled(call)
+
+
+def _first_heard(call: Call) -> tuple[Channel, datetime | None] | None:
+    """Who served the caller first, and since when: nobody who picked up and left before they were joined."""
+    return next(((who, at) for _, who, at in call.answers if not left_unheard(call, who)), None)
 
 
 def _left_with_busy_tone(call: Call) -> bool:
@@ -247,6 +252,7 @@ def record_of(
     caller = caller_of(call)
     legs = tuple(_leg_record(call, leg, ring_rule_of, disposition) for leg in call.legs)
     ring, verdict = _ring_of_call(call, legs)
+    served = _first_heard(call)
     answers = tuple(party_of(channel) for _, channel, _ in call.answers)
     queues = tuple(_stay_record(call, position) for position in range(len(call.stays)))
     unanswered = (call.outcome or "NO_ANSWER") if over else ""
@@ -265,10 +271,10 @@ def record_of(
         department=call.department,
         started_at=call.started_at,
         ring_started_at=call.ring_started_at,
-        answered_at=call.answered_at,
+        answered_at=served[1] if served else None,
         talk_started_at=call.talk_started_at,
         ended_at=ended_at if over else None,
-        answered_by=answers[0] if answers else None,
+        answered_by=party_of(served[0]) if served else None,
         answers=answers,
         rung=tuple(leg for leg in legs if leg.rung and not leg.originator),
         legs=legs,

@@ -73,9 +73,54 @@ def test_agent_drops_during_the_greeting(story: Any, tell: Any) -> None:
     story.at(9).asks_to_end("c1")
     story.hangup("c1")
     record = tell(story.events).record
-    assert (record.disposition, record.hung_up_by) == ("ANSWERED", "agent")
+    assert (record.disposition, record.answered_by) == ("CANCELLED", None)
+    assert [party.extension for party in record.answers] == ["101"], "he did pick up"
+    assert record.hung_up_by == "caller", "who stayed on for two seconds more"
+    assert record.answered_at is None
     assert record.talk_seconds is None
     assert record.talk_started_at is None
+
+
+def test_agent_drops_during_the_greeting_and_the_queue_serves(story: Any, tell: Any) -> None:
+    """answered_by is who served the caller, with the instant of that; who ran away stands in ``answers``."""
+    story.direct_call(answered_after=6)
+    story.at(7).asks_to_end("p1")
+    story.hangup("p1")
+    story.at(9).says("c1", "failover", Reason="agent_left", Department="sales")
+    story.at(9.1).channel("p2", "PJSIP/102-00000002", linkedid="c1")
+    story.dial("c1", "p2", "102")
+    story.at(12).answer("c1", "p2")
+    story.enter("b1", "c1", "p2")
+    story.at(30).asks_to_end("c1")
+    story.leave("b1", "c1", "p2")
+    story.hangup("c1", "p2")
+    record = tell(story.events).record
+    assert [party.extension for party in record.answers] == ["101", "102"]
+    assert (record.disposition, record.answered_by.extension) == ("ANSWERED", "102")
+    assert (record.answered_at - record.started_at).total_seconds() == 12
+    assert (record.failover_reason, record.hung_up_by) == ("agent_left", "caller")
+
+
+def test_caller_hangs_up_during_the_greeting(story: Any, tell: Any) -> None:
+    """The agent was there: he had answered, and did not run away."""
+    story.direct_call(answered_after=6)
+    story.at(7).asks_to_end("c1")
+    story.hangup("c1")
+    story.at(7.1).asks_to_end("p1")
+    story.hangup("p1")
+    record = tell(story.events).record
+    assert (record.disposition, record.answered_by.extension) == ("ANSWERED", "101")
+    assert record.hung_up_by == "caller"
+
+
+def test_agent_drops_and_the_pbx_ends_the_call(story: Any, tell: Any) -> None:
+    """Nobody takes the caller on: whoever ran away has ended it."""
+    story.direct_call(answered_after=6)
+    story.at(7).asks_to_end("p1")
+    story.hangup("p1")
+    story.at(7.1).hangup("c1")
+    record = tell(story.events).record
+    assert (record.answered_by, record.hung_up_by) == (None, "agent")
 
 
 def test_a_vanished_phone_is_the_network(story: Any, tell: Any) -> None:

@@ -49,6 +49,7 @@ async def test_the_caller_hangs_up(phones: Plant, store: SqlStore) -> None:
     for number in ("79165550501", "79165550502"):
         record = await record_of(store, number, since)
         assert record["hung_up_by"] == "caller"
+        assert record["answered_by"] is not None, "the agent was there"
         assert record["ended_at"] is not None
 
 
@@ -76,5 +77,8 @@ async def test_the_agent_hangs_up(phones: Plant, store: SqlStore, expected: Expe
     await caller.hangup()
     record = await record_of(store, "79165550503", since)
     assert [party["extension"] for party in record["answers"]][::2] == ["103", "102"]
+    assert record["answered_by"]["uniqueid"] == record["answers"][-1]["uniqueid"], (
+        "who stayed, not who ran away"
+    )
     assert record["failover_reason"] == "agent_left"
     assert record["hung_up_by"] == "caller"
