@@ -15,6 +15,7 @@ from ami_bridge.desk import (
     callbacks_api,
     calls_api,
     directory_api,
+    export_api,
     health,
     live,
 )
@@ -34,7 +35,7 @@ from ami_bridge.settings import Settings
 
 #: Bytes of the largest body. A note's fields are at most 4,000 characters each.
 LARGEST_BODY = 64 * 1024
-_PARTS = (calls_api, callbacks_api, callback_actions, directory_api, live, accounts_api, health)
+_PARTS = (calls_api, callbacks_api, callback_actions, directory_api, export_api, live, accounts_api, health)
 
 
 def create_app(
