@@ -15,6 +15,8 @@ from ami_bridge.settings import Settings
 
 _log = logging.getLogger(__name__)
 _LONGEST_DELAY_SECONDS = 15.0
+# What is prepared lasts two days; a quarter of one leaves room for a voice that is mended in between.
+_PREPARE_AGAIN_SECONDS = 6 * 3600.0
 
 
 async def serve(settings: Settings, *, take_signals: bool = True) -> None:
@@ -36,7 +38,7 @@ async def serve(settings: Settings, *, take_signals: bool = True) -> None:
     try:
         await server.start()
         _log.info("FastAGI listens on %s:%d", settings.network.address, server.port)
-        helpers = [asyncio.create_task(_open_store(store)), asyncio.create_task(prepare_voice(voice))]
+        helpers = [asyncio.create_task(_open_store(store)), asyncio.create_task(_keep_voice_ready(voice))]
         await _told_to_stop(take_signals)
     finally:
         await asyncio.to_thread(voice.close)
@@ -61,14 +63,27 @@ async def _open_store(store: SqlStore) -> None:
             return
 
 
+async def _keep_voice_ready(voice: VoiceCache) -> None:
+    """Render ahead now and every few hours: tomorrow may be a holiday."""
+    while True:
+        await prepare_voice(voice)
+        await asyncio.sleep(_PREPARE_AGAIN_SECONDS)
+
+
 async def prepare_voice(voice: VoiceCache) -> int:
     """Render ahead in a thread; returns how many prompts could not be rendered."""
-    missing = await asyncio.to_thread(voice.prepare)
+    missing = await asyncio.to_thread(voice.prepare, _tenths)
     if missing:
         _log.error("%d prompts are missing; generic ones are played in their place", missing)
     else:
         _log.info("Every prompt of this company is ready")
     return missing
+
+
+def _tenths(done: int, total: int) -> None:
+    """Log each tenth of a long preparation."""
+    if total >= 10 and done * 10 // total > (done - 1) * 10 // total:
+        _log.info("%d of %d prompts are ready", done, total)
 
 
 async def _told_to_stop(take_signals: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from agi.voice.prompts import FIXED_NAMES, fixed_prompt
+from agi.voice.upkeep import read_trouble
 from ami_bridge.adapters.store import SqlStore, StoreUnavailable
 from ami_bridge.check import Finding
 from ami_bridge.directory import registered_phones
@@ -53,6 +54,8 @@ def _prompts(settings: Settings) -> list[Finding]:
         return [
             Finding("prompts", False, f"missing: {', '.join(missing)}; start the AGI, which renders them")
         ]
+    if trouble := read_trouble(settings):
+        return [Finding("prompts", True, "every fixed prompt is there"), Finding("voice", False, trouble)]
     return [Finding("prompts", True, "every fixed prompt is there")]
 
 

@@ -34,6 +34,7 @@ from ami_bridge.setting_types import (
     TimeZone,
     fit_for_dialplan,
 )
+from ami_bridge.voice_settings import Voice
 
 
 class Company(Section):
@@ -211,6 +212,7 @@ class Settings(Section):
     trunks: dict[Slug, Trunk] = Field(min_length=1)
     departments: dict[Slug, Department] = Field(min_length=1)
     agents: dict[Extension, Agent] = Field(min_length=1)
+    voices: dict[Language, Voice] = Field(default={})
 
     @model_validator(mode="after")
     def _holidays_known(self) -> Self:

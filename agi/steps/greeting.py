@@ -10,7 +10,7 @@ import logging
 from agi.request import StepRefused, StepRequest, Variables
 from agi.variables import Variable
 from agi.voice import prompts
-from agi.voice.compose import PERSONAL, GreetingKind, greeting_at
+from agi.voice.compose import PERSONAL, GreetingKind
 from agi.voice.render import RenderError
 
 _log = logging.getLogger(__name__)
@@ -32,10 +32,9 @@ async def run(request: StepRequest) -> Variables:
     """The greeting's file; the fixed one, which names nobody, while that is not rendered yet."""
     word, slug, agent = request.arguments(3)
     department, kind = request.department(slug), plan(word)
-    book = request.voice.book_of(department, request.environment.language, agent)
-    script = greeting_at(book, request.settings, kind, department, agent=agent, at=request.now)
+    language = request.environment.language
     try:
-        path = request.voice.find_script(script, book)
+        path = request.voice.find_greeting(kind, department, language=language, agent=agent, at=request.now)
         why = "is not rendered yet"
     except RenderError as error:
         path, why = None, str(error)

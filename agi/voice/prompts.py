@@ -1,14 +1,15 @@
 """Where prompts lie and what they are called. Paths are without extension, as Asterisk wants them.
 
-Asterisk picks the format by itself (``.wav``: 8 kHz, mono, 16 bit), so a path of ours never ends in one.
+Asterisk picks the format by itself (``.wav``: 8 kHz, ``.wav16``: 16 kHz), so a path of ours never ends in one.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from agi.voice import sound
 from agi.voice.phrasebook import load_phrase_book
-from agi.voice.render import EspeakRenderer, write_prompt
+from agi.voice.render import EspeakRenderer, finished, write_prompt
 from ami_bridge.settings import Settings
 
 #: Prompts that the dialplan knows by name, one set per department, in the department's language. They
@@ -52,12 +53,18 @@ def say(text: str, language: str, path: Path) -> None:
         ConfigError: there is no phrase book for ``language``.
         RenderError: the voice or the disk refuses.
     """
-    write_prompt(path, EspeakRenderer().render(text, load_phrase_book(language)))
+    prompt = finished(text, EspeakRenderer(load_phrase_book(language)))
+    write_prompt(path, sound.wav_bytes(prompt[sound.RATE]))
 
 
 def wav_of(path: Path) -> Path:
     """The file behind a prompt's path."""
     return path.with_name(f"{path.name}.wav")
+
+
+def wide_of(path: Path) -> Path:
+    """The file behind a prompt's path for calls in wide band: 16 kHz, in what Asterisk calls wav16."""
+    return path.with_name(f"{path.name}.wav16")
 
 
 def fixed_prompt(settings: Settings, department: str, name: str) -> Path:

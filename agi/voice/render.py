@@ -1,27 +1,43 @@
-"""Turns words into a prompt: espeak-ng speaks, :mod:`agi.voice.sound` makes it fit for the telephone."""
+"""Turns words into sound: who can speak, and the one that is always there, espeak-ng."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from agi.voice import sound
 from agi.voice.phrasebook import PhraseBook
 from ami_bridge.errors import FourthRingError
+from ami_bridge.voice_settings import Voice
 
 #: Part of every prompt's address in the cache: raise it when the same words come out sounding different.
-RECIPE = "1"
-_TIMEOUT_SECONDS = 20.0
+RECIPE = "2"
+SPEAK_SECONDS = 20.0
 
 
 class RenderError(FourthRingError):
     """A prompt could not be spoken or written; the message says why and what to do."""
 
 
+class Renderer(Protocol):
+    """Speaks one language; ships as espeak-ng, Piper and any command."""
+
+    @property
+    def recipe(self) -> str:
+        """What makes its sound different from another's: part of a prompt's address."""
+
+    def speak(self, text: str) -> tuple[sound.Samples, int]:
+        """The sound of ``text``, as it came, and its rate. Raises RenderError."""
+
+    def close(self) -> None:
+        """End what runs for it."""
+
+
 def write_prompt(path: Path, content: bytes) -> None:
-    """Write the WAV file ``path`` whole or not at all.
+    """Write the file ``path`` whole or not at all.
 
     Raises:
         RenderError: the disk refuses.
@@ -35,55 +51,79 @@ def write_prompt(path: Path, content: bytes) -> None:
         ) from None
 
 
-class Renderer(Protocol):
-    """Speaks; ships as :class:`EspeakRenderer`."""
+def finished(text: str, renderer: Renderer) -> dict[int, sound.Samples]:
+    """Rate → the prompt ``text``, fit for the telephone.
 
-    def render(self, text: str, book: PhraseBook) -> bytes:
-        """The WAV file (8 kHz, mono, 16 bit) of ``text``. Raises RenderError."""
+    Raises:
+        RenderError: nothing was said.
+    """
+    samples, rate = renderer.speak(text)
+    prompt = sound.fit_for_telephone(samples, rate)
+    if not len(prompt[sound.RATE]):
+        raise RenderError(f"The voice said nothing for '{text}'; change these words in the phrase book.")
+    return prompt
 
 
 class EspeakRenderer:
     """Speaks with espeak-ng, which is free, small, offline and knows Russian."""
 
-    def __init__(self, program: str = "espeak-ng") -> None:
+    def __init__(self, book: PhraseBook, voice: Voice | None = None, program: str = "espeak-ng") -> None:
+        chosen = voice or Voice()
+        self._voice = chosen.voice or book.voice
+        self._pace = chosen.words_per_minute or book.words_per_minute
         self._program = program
 
-    def render(self, text: str, book: PhraseBook) -> bytes:
-        """See :class:`Renderer`. The text goes in by standard input: nothing in it can be an option."""
-        raw = self._speak(text, book)
-        try:
-            samples, rate = sound.read_wav(raw)
-        except ValueError as error:
-            raise RenderError(
-                f"{self._program} did not answer with sound: {error} Install it again."
-            ) from None
-        spoken = sound.normalise(sound.trim(sound.resample(samples, rate)))
-        if not len(spoken):
-            raise RenderError(
-                f"{self._program} said nothing for '{text}'; change these words in the phrase book."
-            )
-        return sound.wav_bytes(spoken)
+    @property
+    def recipe(self) -> str:
+        """See :class:`Renderer`."""
+        return f"espeak\0{self._voice}\0{self._pace}"
 
-    def _speak(self, text: str, book: PhraseBook) -> bytes:
-        program = shutil.which(self._program)
-        if program is None:
-            raise RenderError(f"The program {self._program} is missing; install the package espeak-ng.")
+    def speak(self, text: str) -> tuple[sound.Samples, int]:
+        """See :class:`Renderer`. The text goes in by standard input: nothing in it can be an option."""
         # -b 1: the input is UTF-8, whatever the locale of the service.
-        options = ["-b", "1", "-v", book.voice, "-s", str(book.words_per_minute), "--stdin", "--stdout"]
-        try:
-            done = subprocess.run(
-                [program, *options],
-                input=text.encode(),
-                capture_output=True,
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise RenderError(f"{self._program} could not speak: {error}. Try it in a terminal.") from None
-        if done.returncode != 0:
-            reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
-            raise RenderError(
-                f"{self._program} refused the voice '{book.voice}' ({reason}); "
-                "change voice.name in the phrase book."
-            )
-        return done.stdout
+        options = ["-b", "1", "-v", self._voice, "-s", str(self._pace), "--stdin", "--stdout"]
+        return sound_of(
+            run_speaker([self._program, *options], text, "install the package espeak-ng"), self._program
+        )
+
+    def close(self) -> None:
+        """Nothing runs on."""
+
+
+def run_speaker(command: Sequence[str], text: str, remedy: str) -> bytes:
+    """What ``command`` writes to standard output when it reads ``text``.
+
+    Raises:
+        RenderError: it is missing (then ``remedy`` says what to do), refuses or takes too long.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise RenderError(f"The program {command[0]} is missing; {remedy}.")
+    try:
+        done = subprocess.run(
+            [program, *command[1:]],
+            input=text.encode(),
+            capture_output=True,
+            timeout=SPEAK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RenderError(f"{command[0]} could not speak: {error}. Try it in a terminal.") from None
+    if done.returncode != 0:
+        reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+        raise RenderError(
+            f"{command[0]} refused ({reason}); change its voice in [voices] or in the phrase book."
+        )
+    return done.stdout
+
+
+def sound_of(raw: bytes, program: str) -> tuple[sound.Samples, int]:
+    """The sound in the WAV file ``raw``.
+
+    Raises:
+        RenderError: it is none.
+    """
+    try:
+        return sound.read_wav(raw)
+    except ValueError as error:
+        raise RenderError(f"{program} did not answer with sound: {error} Install it again.") from None

@@ -1,4 +1,4 @@
-"""Sound as Asterisk plays it: 8 kHz, mono, 16 bit; trimmed, at one loudness, never clipped.
+"""Sound as Asterisk plays it: 8 and 16 kHz, mono, 16 bit; trimmed, at one loudness, never clipped.
 
 numpy does the arithmetic, so that a node needs no sox beside espeak-ng.
 """
@@ -16,18 +16,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agi.voice.loudness import loudness_lufs
+
 Samples = NDArray[np.float64]
 """Samples between -1 and 1."""
 
 RATE = 8000
-#: Loudness of the speech itself (frames with sound in them), in dB relative to full scale. Telephone
-#: prompts are usually kept near -20 dBFS: as loud as a person, far enough from clipping.
-LOUDNESS_DBFS = -20.0
+#: For calls in wide band (G.722): Asterisk takes the file whose rate suits the call.
+WIDE_RATE = 16000
+#: Integrated loudness of every prompt. About -20 dBFS of active speech: as loud as a person on a telephone line,
+#: far enough from clipping.
+LOUDNESS_LUFS = -21.0
 #: No sample is louder than this (-1 dBFS).
 PEAK = 10 ** (-1 / 20)
-_FRAME = RATE // 100  # 10 ms
+_FRAMES_A_SECOND = 100
 _SILENCE_DBFS = -50.0
 _KEPT_BEFORE, _KEPT_AFTER = 1, 4  # frames of quiet that stay, so that no consonant is cut
+_FADE_SECONDS = 0.004  # both ends come from and go to nothing: no click where prompts are joined
+_CLOSE_ENOUGH_LU = 0.05
 
 
 def read_wav(content: bytes) -> tuple[Samples, int]:
@@ -55,11 +61,11 @@ def read_wav(content: bytes) -> tuple[Samples, int]:
     raise ValueError("This WAV file has no samples.")
 
 
-def wav_bytes(samples: Samples) -> bytes:
-    """The WAV file (8 kHz, mono, 16 bit) of ``samples``."""
+def wav_bytes(samples: Samples, rate: int = RATE) -> bytes:
+    """The WAV file (mono, 16 bit) of ``samples``."""
     target = io.BytesIO()
     with wave.open(target, "wb") as file:
-        file.setparams((1, 2, RATE, len(samples), "NONE", ""))
+        file.setparams((1, 2, rate, len(samples), "NONE", ""))
         file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
     return target.getvalue()
 
@@ -79,15 +85,27 @@ def write_atomically(path: Path, content: bytes) -> None:
         staged.unlink(missing_ok=True)
 
 
-def resample(samples: Samples, rate: int) -> Samples:
-    """``samples`` at ``rate`` → 8 kHz, by a polyphase windowed-sinc low-pass at 3.7 kHz.
+def fit_for_telephone(samples: Samples, rate: int) -> dict[int, Samples]:
+    """Rate → the prompt at that rate, for each that Asterisk is given: trimmed, levelled, with soft ends.
+
+    Empty sound stays empty.
+    """
+    spoken = trim(samples, rate)
+    return {
+        wanted: _soft_ends(level(resample(spoken, rate, wanted), wanted), wanted)
+        for wanted in (RATE, WIDE_RATE)
+    }
+
+
+def resample(samples: Samples, rate: int, wanted: int = RATE) -> Samples:
+    """``samples`` at ``rate`` → at ``wanted`` Hz, by a polyphase windowed-sinc low-pass below half of the lower rate.
 
     Without the low-pass, everything above 4 kHz (every s and sh) would fold back as a lisp.
     """
-    if rate == RATE or not len(samples):
+    if rate == wanted or not len(samples):
         return samples
-    up, down = RATE // gcd(rate, RATE), rate // gcd(rate, RATE)
-    kernel = _kernel(rate, up)
+    up, down = wanted // gcd(rate, wanted), rate // gcd(rate, wanted)
+    kernel = _kernel(rate, min(rate, wanted), up)
     taps = kernel.shape[1]
     count = -(-len(samples) * up // down)
     position = np.arange(count) * down
@@ -97,65 +115,71 @@ def resample(samples: Samples, rate: int) -> Samples:
 
 
 @cache
-def _kernel(rate: int, up: int) -> Samples:
+def _kernel(rate: int, lower: int, up: int) -> Samples:
     """One row of filter taps for each of the ``up`` positions that an output sample can have."""
-    taps = 2 * round(24 * rate / RATE / 2) + 2
+    taps = 2 * round(24 * rate / lower / 2) + 2
     phases = np.arange(up)[:, None] / up
     distance = np.arange(taps)[None, :] - (taps // 2 - 1) - phases
-    cutoff = 3700 / rate
+    cutoff = 0.4625 * lower / rate  # 3.7 kHz of 4
     shape = 2 * cutoff * np.sinc(2 * cutoff * distance)
     window = 0.5 + 0.5 * np.cos(np.pi * np.clip(distance / (taps / 2), -1, 1))
     rows = shape * window
     return np.asarray(rows / rows.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def trim(samples: Samples) -> Samples:
+def trim(samples: Samples, rate: int = RATE) -> Samples:
     """Without the silence at both ends; 10 ms before and 40 ms after the speech stay."""
-    sounding = np.flatnonzero(_frame_dbfs(samples) > _SILENCE_DBFS)
+    sounding = np.flatnonzero(_frame_dbfs(samples, rate) > _SILENCE_DBFS)
     if not len(sounding):
         return samples[:0]
-    first = max(0, int(sounding[0]) - _KEPT_BEFORE) * _FRAME
-    last = (int(sounding[-1]) + 1 + _KEPT_AFTER) * _FRAME
+    frame = rate // _FRAMES_A_SECOND
+    first = max(0, int(sounding[0]) - _KEPT_BEFORE) * frame
+    last = (int(sounding[-1]) + 1 + _KEPT_AFTER) * frame
     return samples[first:last]
 
 
-def loudness_dbfs(samples: Samples) -> float:
-    """RMS of the frames that have speech in them, in dBFS; ``-inf`` for silence.
-
-    A frame counts when it is within 20 dB of the loudest: pauses between sentences do not make a
-    prompt louder (the idea of ITU-T P.56 active speech level).
-    """
-    levels = _frame_dbfs(samples)
-    if not len(levels) or not np.isfinite(levels.max()):
-        return float("-inf")
-    active = levels[levels > levels.max() - 20]
-    return float(10 * np.log10(np.mean(10 ** (active / 10))))
-
-
-def voiced_frames(samples: Samples, threshold_dbfs: float) -> int:
+def voiced_frames(samples: Samples, threshold_dbfs: float, rate: int = RATE) -> int:
     """How many 10 ms frames are louder than ``threshold_dbfs``."""
-    return int(np.count_nonzero(_frame_dbfs(samples) > threshold_dbfs))
+    return int(np.count_nonzero(_frame_dbfs(samples, rate) > threshold_dbfs))
 
 
-def normalise(samples: Samples) -> Samples:
-    """At :data:`LOUDNESS_DBFS`; peaks above :data:`PEAK` are rounded off instead of clipped."""
-    loudness = loudness_dbfs(samples)
-    if not np.isfinite(loudness):
+def level(samples: Samples, rate: int = RATE) -> Samples:
+    """At :data:`LOUDNESS_LUFS`; peaks above :data:`PEAK` are rounded off instead of clipped."""
+    levelled = _soft_limit(samples)
+    # Rounding off peaks takes a little loudness, which the next round gives back.
+    for _ in range(4):
+        loudness = loudness_lufs(levelled, rate)
+        if not np.isfinite(loudness) or abs(LOUDNESS_LUFS - loudness) < _CLOSE_ENOUGH_LU:
+            break
+        raised = levelled * 10 ** ((LOUDNESS_LUFS - loudness) / 20)
+        levelled = _soft_limit(raised)
+        if levelled is raised:
+            break
+    return levelled
+
+
+def _soft_ends(samples: Samples, rate: int) -> Samples:
+    length = min(int(_FADE_SECONDS * rate), len(samples) // 2)
+    if length == 0:
         return samples
-    return _soft_limit(samples * 10 ** ((LOUDNESS_DBFS - loudness) / 20))
+    rise = 0.5 - 0.5 * np.cos(np.pi * np.arange(length) / length)
+    return np.concatenate([samples[:length] * rise, samples[length:-length], samples[-length:] * rise[::-1]])
 
 
 def _soft_limit(samples: Samples) -> Samples:
     """Leave what is below the knee; bend what is above it so that it never passes :data:`PEAK`."""
     knee = 0.7 * PEAK
     size = np.abs(samples)
+    if not len(size) or size.max() <= knee:
+        return samples
     bent = knee + (PEAK - knee) * np.tanh((size - knee) / (PEAK - knee))
     return np.asarray(np.where(size > knee, np.sign(samples) * bent, samples), dtype=np.float64)
 
 
-def _frame_dbfs(samples: Samples) -> Samples:
+def _frame_dbfs(samples: Samples, rate: int) -> Samples:
     """The RMS of each 10 ms in dBFS; the last, shorter frame is filled up with silence."""
-    padded = np.pad(samples, (0, -len(samples) % _FRAME)).reshape(-1, _FRAME)
+    frame = rate // _FRAMES_A_SECOND
+    padded = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame)
     power = np.mean(padded**2, axis=1)
     with np.errstate(divide="ignore"):
         return np.asarray(10 * np.log10(power), dtype=np.float64)

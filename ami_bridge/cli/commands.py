@@ -25,6 +25,7 @@ app.add_typer(pbx.app, name="pbx", help="The private Asterisk: build, start, sto
 app.add_typer(user.app, name="user", help="Who may use the desk: add, list, passwd, disable, token …")
 app.command()(audit.audit)
 app.command()(voice.preview)
+app.command()(voice.prompts)
 app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
 
 

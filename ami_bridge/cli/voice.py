@@ -1,8 +1,8 @@
-"""``fourthring preview``: what callers hear, as text and as sound, at any instant."""
+"""``fourthring preview`` and ``prompts``: what callers hear, as text and as sound; rendering it ahead."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -45,3 +45,35 @@ def preview(
     print_table(
         f"{key}, {when:%A %Y-%m-%d %H:%M}", columns, ([row[column] for column in columns] for row in heard)
     )
+
+
+def prompts(config: Config = None, as_json: AsJson = False) -> None:
+    """Render ahead everything that callers may hear within two days; exit code 1 when something is missing.
+
+    The AGI does the same when it starts and every few hours; run this after a change of the configuration, and
+    the services find everything ready.
+    """
+    import time
+
+    from rich.progress import Progress
+
+    from agi.voice.cache import VoiceCache
+    from agi.voice.upkeep import read_trouble
+
+    settings = load_settings(config)
+    voice = VoiceCache(settings)
+    began = time.monotonic()
+    try:
+        with Progress(disable=as_json) as bar:
+            task = bar.add_task("Rendering prompts", total=None)
+            missing = voice.prepare(lambda done, total: bar.update(task, completed=done, total=total))
+    finally:
+        voice.close()
+    wanted = len(voice.wanted(datetime.now(UTC)))
+    if as_json:
+        seconds = round(time.monotonic() - began, 3)
+        print_json_lines([{"prompts": wanted, "missing": missing, "seconds": seconds}])
+    else:
+        typer.echo(read_trouble(settings) if missing else f"All {wanted} prompts are ready.")
+    if missing:
+        raise typer.Exit(1)

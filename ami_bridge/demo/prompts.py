@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agi.speech import Speech
 from agi.voice.cache import VoiceCache
-from agi.voice.compose import GreetingKind, greeting_at
+from agi.voice.compose import GreetingKind
 from agi.voice.prompts import fixed_prompt
 from ami_bridge.errors import FourthRingError
 from ami_bridge.settings import Settings
@@ -20,13 +20,14 @@ class ExpectedPrompts:
         self._settings = settings
         self._voice = voice
 
-    def greeting(self, kind: str, department: str, agent: str = "", *, at: datetime | None = None) -> Path:
+    def greeting(
+        self, kind: str, department: str, agent: str = "", *, at: datetime | None = None, language: str = ""
+    ) -> Path:
         """The greeting of ``kind`` as it sounds at ``at`` (now)."""
-        book = self._voice.book_of(department, agent=agent)
         when = at or datetime.now().astimezone()
-        wanted = GreetingKind(kind)
-        script = greeting_at(book, self._settings, wanted, department, agent=agent, at=when)
-        found = self._voice.find_script(script, book)
+        found = self._voice.find_greeting(
+            GreetingKind(kind), department, language=language, agent=agent, at=when
+        )
         if found is None:
             raise FourthRingError(
                 f"The greeting {kind} of {department} is not rendered; prepare the prompts first."

@@ -1,0 +1,46 @@
+"""What people have recorded themselves: ``<state>/voices/<extension>/name`` and ``greeting-<language>``.
+
+A recording by its owner always wins over a synthetic voice. It is kept fit for the telephone (trimmed, at the loudness
+of all prompts, both rates), so that a call costs nothing more with it than without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agi.voice.prompts import wav_of
+from ami_bridge.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class OwnVoice:
+    """A recording by a person; ``address`` changes whenever it is recorded again."""
+
+    path: Path
+    address: str
+
+
+def voices_folder(settings: Settings) -> Path:
+    """The folder of what people recorded: one folder an agent in it."""
+    return settings.state_folder / "voices"
+
+
+def name_of(settings: Settings, agent: str) -> OwnVoice | None:
+    """The name of ``agent`` in the own voice; None when there is none."""
+    return _found(voices_folder(settings) / agent / "name") if agent in settings.agents else None
+
+
+def greeting_of(settings: Settings, agent: str, language: str) -> OwnVoice | None:
+    """The whole greeting of ``agent`` in the own voice; None when there is none."""
+    if agent not in settings.agents:
+        return None
+    return _found(voices_folder(settings) / agent / f"greeting-{language}")
+
+
+def _found(path: Path) -> OwnVoice | None:
+    try:
+        stat = wav_of(path).stat()
+    except OSError:
+        return None
+    return OwnVoice(path, f"{path.parent.name}/{path.name}/{stat.st_mtime_ns}/{stat.st_size}")

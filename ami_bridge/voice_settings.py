@@ -1,0 +1,35 @@
+"""The sections ``[voices.LANGUAGE]`` and ``[greeting]`` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ami_bridge.setting_types import Section
+
+
+class Voice(Section):
+    """Who speaks a language.
+
+    Attributes:
+        renderer: ``espeak`` (always there), ``piper`` (neural, an extra), ``command`` (any program).
+        voice: espeak-ng: a voice's name, "" for the phrase book's; piper: the path of an ``.onnx`` file or the name
+            of a Python package that carries one.
+        words_per_minute: pace; 0 for the phrase book's.
+        command: program and arguments; the words come by standard input, sound (WAV, 16 bit, mono) is read from
+            standard output or from the file that stands for ``{file}``. ``{voice}``, ``{language}`` are filled in.
+    """
+
+    renderer: Literal["espeak", "piper", "command"] = "espeak"
+    voice: str = ""
+    words_per_minute: int = Field(default=0, ge=0, le=300)
+    command: list[str] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.renderer == "command") != bool(self.command):
+            raise ValueError('command and renderer = "command" belong together; write both or neither')
+        if 0 < self.words_per_minute < 80:
+            raise ValueError("words_per_minute is from 80 to 300, or 0 for the phrase book's")
+        return self
