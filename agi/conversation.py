@@ -5,8 +5,9 @@
     permission ─1─► number_confirm ◄────────── number_type        any question, three misses ─► message
         │              │1      └────2──────────────▲                                              │
         2              ▼                           │ (no number known: straight from permission)  │
-        ▼            name ─► subject ─► summary ─1─► farewell ◄────────────────────────────────────┘
-      queue                                └──2──► number_confirm
+        ▼            name ─► subject ─► suits ─► summary ─1─► farewell ◄───────────────────────────┘
+      queue             ▲        ▲        ▲          │
+                        └────────┴────────┴──2 3 4 5─┘  one thing is changed, then the summary again
 
 Each stage has its file in ``agi/steps``: ``ask`` words the question, ``plan`` judges the answer.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agi.steps import farewell, message, name, number, permission, subject, summary
+from agi.steps import farewell, message, name, number, permission, subject, suits, summary
 from agi.turns import MAX_TURNS, Answer, CaptureFacts, CaptureState, Do, Keep, Move, Phrase, Stage, Turn
 
 _Ask = Callable[[CaptureState, CaptureFacts], Turn]
@@ -38,6 +39,10 @@ _STAGES: dict[Stage, tuple[_Ask, _Plan]] = {
     Stage.NUMBER_TYPE: (number.ask_type, number.plan_type),
     Stage.NAME: (name.ask, name.plan),
     Stage.SUBJECT: (subject.ask, subject.plan),
+    Stage.SUITS: (suits.ask, suits.plan),
+    Stage.SUITS_TODAY: (suits.ask_today, suits.plan_today),
+    Stage.SUITS_DAY: (suits.ask_day, suits.plan_day),
+    Stage.SUITS_HOUR: (suits.ask_hour, suits.plan_hour),
     Stage.SUMMARY: (summary.ask, summary.plan),
     Stage.MESSAGE: (message.ask, message.plan),
     Stage.FAREWELL: (farewell.ask, farewell.plan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +17,10 @@ from agi.voice.phrasebook import PhraseBook
 from agi.voice.render import RenderError
 from ami_bridge.settings import Settings
 
-# A recording holds a voice when this many of its 10 ms frames are louder than a quiet line.
-_VOICED_FRAMES = 15
+_log = logging.getLogger(__name__)
+
+# A recording holds a voice when it is louder than a quiet line for so long altogether.
+_VOICED_SECONDS = 0.15
 _VOICED_DBFS = -42.0
 
 
@@ -95,13 +98,32 @@ def playable(settings: Settings, stored: str | None) -> Path | None:
     return path.with_suffix("")
 
 
-def has_voice(path: Path) -> bool | None:
-    """Whether somebody speaks in the recording ``path`` (without extension); None when it cannot be read."""
+def voiced_seconds(path: Path) -> float | None:
+    """How long somebody speaks in the recording ``path`` (without extension); None when it cannot be read."""
     try:
         samples, _ = sound.read_wav(path.with_name(f"{path.name}.wav").read_bytes())
     except (OSError, ValueError):
         return None
-    return sound.voiced_frames(samples, _VOICED_DBFS) >= _VOICED_FRAMES
+    return sound.voiced_frames(samples, _VOICED_DBFS) / 100
+
+
+def has_voice(path: Path) -> bool | None:
+    """Whether somebody speaks in the recording ``path`` (without extension); None when it cannot be read."""
+    seconds = voiced_seconds(path)
+    return None if seconds is None else seconds >= _VOICED_SECONDS
+
+
+def trimmed(path: Path) -> bool | None:
+    """:func:`has_voice`; when it has one, the recording loses the silence at both its ends."""
+    voice = has_voice(path)
+    if voice:
+        file = path.with_name(f"{path.name}.wav")
+        try:
+            samples, _ = sound.read_wav(file.read_bytes())
+            sound.write_atomically(file, sound.wav_bytes(sound.trim(samples)))
+        except OSError as error:  # the recording stays as it is
+            _log.warning("The silence of %s was not trimmed: %s", file, error)
+    return voice
 
 
 def turn_variables(turn: Turn, speech: Speech, max_recording_seconds: int) -> dict[Variable, str]:

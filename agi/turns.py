@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 from ami_bridge.core.callbacks import CallbackEvent, CallbackFields
-from ami_bridge.numbers import CheckedNumber
+from ami_bridge.core.suiting import Window
+from ami_bridge.numbers import CheckedNumber, Refusal
 
 #: After this many wrong keys or silences in a row a step stops asking and takes the kind way out.
 MISSES = 3
@@ -49,6 +51,10 @@ class Stage(StrEnum):
     NUMBER_TYPE = "number_type"
     NAME = "name"
     SUBJECT = "subject"
+    SUITS = "suits"  # when may we ring: as soon as possible, today, another day
+    SUITS_TODAY = "suits_today"
+    SUITS_DAY = "suits_day"
+    SUITS_HOUR = "suits_hour"
     SUMMARY = "summary"
     MESSAGE = "message"  # the plain way out for who presses no keys: say it all after one tone
     FAREWELL = "farewell"
@@ -115,7 +121,8 @@ class Keep:
     """What must be in the store before the caller hears the next word.
 
     ``consent_key`` is the key by which the caller agreed, after hearing ``consent_prompt``; ``starts``
-    makes the callback when there is none.
+    makes the callback when there is none. ``refusal`` says why ``refused`` (what was typed) may not be rung:
+    for the log, not for the caller.
     """
 
     fields: CallbackFields = field(default_factory=CallbackFields)
@@ -123,6 +130,8 @@ class Keep:
     consent_key: str = ""
     consent_prompt: str = ""
     starts: bool = False
+    refusal: Refusal | None = None
+    refused: str = ""
 
 
 NOTHING = Keep()
@@ -141,7 +150,11 @@ class CaptureState:
     consented: bool = False
     has_name: bool = False
     has_subject: bool = False
-    outcome: str = ""  # which farewell: accepted | message_kept | nothing_kept
+    suits_day: str = ""  # ISO date, in the caller's zone, while the hour is asked for
+    suits_from: str = ""  # ISO instants with zone: the window that was agreed; "" is as soon as possible
+    suits_until: str = ""
+    revising: bool = False  # sent back by the summary for one thing: from there straight to the summary again
+    outcome: str = ""  # which farewell: accepted | noted | message_kept | nothing_kept
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the store."""
@@ -168,6 +181,21 @@ class CaptureFacts:
     country: str
     allowed_regions: Collection[str]
     own_numbers: Collection[str] = ()
+    denied_prefixes: Collection[str] = ()
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    """Numbers (E.164) that only the store knows we may not ring: on the do-not-call list, asked for too often."""
+    noted: Collection[str] = ()
+    """Numbers that have an open request: asking once more changes nothing."""
+    not_before: Mapping[str, datetime] = field(default_factory=dict)
+    """Numbers whose owners were reached so shortly ago that they are left in peace until then."""
+    caller_refused: Refusal | None = None
+    """Why the network's number may not be rung, when there is one."""
+    caller_id: str = ""
+    zone: ZoneInfo = field(
+        default_factory=lambda: ZoneInfo("UTC")
+    )  # the caller's, by the number that is to be rung
+    zone_is_callers: bool = False  # known for sure, and not the department's own
+    windows: tuple[Window, ...] = ()  # when the caller may be rung on the days to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +212,18 @@ def to(state: CaptureState, stage: Stage, **changes: Any) -> CaptureState:
     return replace(state, stage=stage, misses=0, **changes)
 
 
+def onward(state: CaptureState, stage: Stage, **changes: Any) -> CaptureState:
+    """``state`` at the beginning of ``stage``, or back at the summary that sent the caller to change one thing."""
+    return to(state, Stage.SUMMARY if state.revising else stage, **changes, revising=False)
+
+
 def missed(state: CaptureState, answer: Answer, give_up: Move) -> Move:
-    """A wrong key or silence: say so kindly and ask again; after :data:`MISSES` go ``give_up``."""
+    """A wrong key or silence: say so kindly and ask again; after :data:`MISSES` go ``give_up``.
+
+    A star is no mistake but a wish to hear the question again; :data:`MAX_TURNS` bounds it.
+    """
+    if answer.text == "*":
+        return Move(state)
     if state.misses + 1 >= MISSES:
         return give_up
     sorry = Phrase("capture.wrong_key" if answer.text else "capture.silence")

@@ -43,6 +43,7 @@ from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy
 from ami_bridge.core.ringing import RingRule
 from ami_bridge.core.tracker import CallTracker
+from ami_bridge.follow_ups import FollowUps
 from ami_bridge.records_writer import RecordsWriter
 from ami_bridge.resume import MOST_ENTRIES, resume
 from ami_bridge.settings import Settings
@@ -80,6 +81,7 @@ class Bridge:
         self.tracker = CallTracker(settings.node.name, ring_rule_of=self._rule_at)
         self.policy = RingPolicy(self._rule_of)
         self.writer = RecordsWriter(store, self._stored_form)
+        self.follow_ups = FollowUps(settings, store, clock)
         self.wire = LiveWire(wire_path(settings.state_folder), self._live_form, self._live_forms)
         self._inbox: asyncio.Queue[Incoming] = asyncio.Queue()
         self._timers: dict[str, Timer] = {}
@@ -91,6 +93,7 @@ class Bridge:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump())
             group.create_task(self.writer.run())
+            group.create_task(self.follow_ups.run())
             group.create_task(self._loop())
 
     async def _resume(self) -> None:
@@ -112,8 +115,7 @@ class Bridge:
             except StoreUnavailable:
                 stored = None
             if stored is None or stored.ended_at is None:
-                self.writer.finished(record.call_id, self._with_department(record.as_json()))
-                await self._finish_captures(record.uniqueids)
+                self._finished(record)
 
     async def _pump(self) -> None:
         async for item in self._link.events():
@@ -195,15 +197,19 @@ class Bridge:
 
     def _keep(self, fact: Fact) -> None:
         if isinstance(fact, CallEnded):
-            self.writer.finished(fact.call_id, self._with_department(fact.record.as_json()))
+            self._finished(fact.record)
             self.wire.ended(fact.call_id, self._with_department(ended_form(fact.record)))
-            self._beside(self._finish_captures(fact.record.uniqueids))
             log.info("call %s ended: %s", fact.call_id, fact.record.disposition)
             return
         if isinstance(fact, CallStarted):
             log.info("call %s started", fact.call_id)
         self.writer.changed(fact.call_id)
         self.wire.changed(fact.call_id)
+
+    def _finished(self, record: CallRecord) -> None:
+        stored = self._with_department(record.as_json())
+        self.writer.finished(record.call_id, stored)
+        self.follow_ups.ended(stored)
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
@@ -233,15 +239,6 @@ class Bridge:
             return
         if not answer.success:
             log.warning("call %s was not moved to %s: %s", command.call_id, command.context, answer.message)
-
-    async def _finish_captures(self, uniqueids: tuple[str, ...]) -> None:
-        """A caller who hung up half-way through leaving a callback: keep what there is."""
-        for uniqueid in uniqueids:
-            try:
-                await self._store.finish_capture(uniqueid, at=self._clock.now())
-            except StoreUnavailable as error:
-                # expire_overdue() makes it partial within the hour; nothing is lost.
-                log.warning("The capture on %s waits: %s", uniqueid, error)
 
     def _beside(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -47,6 +47,9 @@ class Refusal(StrEnum):
     NOT_ALLOWED_REGION = "not_allowed_region"
     NOT_CALLABLE_TYPE = "not_callable_type"  # premium, shared cost, satellite, toll-free, pager …
     OWN_NUMBER = "own_number"  # one of our DIDs: we would ring ourselves
+    DENIED_PREFIX = "denied_prefix"  # the admin's own list
+    DO_NOT_CALL = "do_not_call"  # whoever has it asked never to be rung
+    TOO_MANY = "too_many"  # asked for more often than one person does
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,17 @@ class CheckedNumber:
 
 
 def check_number(
-    text: str, default_region: str, allowed_regions: Collection[str], own_numbers: Collection[str] = ()
+    text: str,
+    default_region: str,
+    allowed_regions: Collection[str],
+    own_numbers: Collection[str] = (),
+    denied_prefixes: Collection[str] = (),
 ) -> CheckedNumber | Refusal:
     """Check what a caller typed, what the network said, or what stood in a form.
 
     ``default_region`` (ISO 3166-1 alpha-2) is where a number without "+" is dialled from;
-    ``own_numbers`` are our DIDs, with or without "+".
+    ``own_numbers`` are our DIDs, with or without "+"; ``denied_prefixes`` are beginnings of E.164 numbers,
+    with or without "+", that are not rung whatever else is right about them.
     """
     if not _DIGITS.fullmatch(text):
         return Refusal.NOT_DIGITS
@@ -73,7 +81,12 @@ def check_number(
     number = _parse(text, default_region)
     if number is None or not phonenumbers.is_valid_number(number):
         return Refusal.SHORT if len(text) <= 6 else Refusal.INVALID
-    return _judge(number, default_region, allowed_regions, own_numbers)
+    checked = _judge(number, default_region, allowed_regions, own_numbers)
+    if isinstance(checked, CheckedNumber) and checked.e164.removeprefix("+").startswith(
+        tuple(prefix.removeprefix("+") for prefix in denied_prefixes)
+    ):
+        return Refusal.DENIED_PREFIX
+    return checked
 
 
 def _judge(

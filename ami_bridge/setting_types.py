@@ -48,6 +48,7 @@ SpokenName = Annotated[
         max_length=70,
     ),
 ]
+Prefix = Annotated[str, form(r"^[1-9][0-9]{0,14}$", "write a number's first digits, country code first")]
 Region = Annotated[str, form(r"^[A-Z]{2}$", "write two capital letters, such as 'RU'")]
 NodeName = Annotated[str, form(r"^[a-z0-9]{1,16}$", "write 1 to 16 of a-z and 0-9")]
 # Paths in it become arguments of dialplan applications.

@@ -27,6 +27,7 @@ from ami_bridge.setting_types import (
     Language,
     NodeName,
     Port,
+    Prefix,
     Region,
     Section,
     Slug,
@@ -149,6 +150,10 @@ class CallbackSettings(Section):
     customer_hours: Hours = Hours(open=["mon-sun 09:00-21:00"])
     unclear_zone: Literal["department", "strict"] = "department"
     allowed_regions: list[Region] = Field(min_length=1)
+    denied_prefixes: list[Prefix] = Field(default=[])
+    requests_per_day: int = Field(default=3, ge=1, le=100)
+    again_after_minutes: int = Field(default=30, ge=0, le=1440)
+    reached_seconds: int = Field(default=20, ge=1, le=600)
 
 
 class TalkSettings(Section):

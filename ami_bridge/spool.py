@@ -112,10 +112,9 @@ class SpoolFiler:
         number = self._number(message.digits)
         spoken = path.stat().st_size >= _SPOKEN_BYTES
         consent = self._consent(message, number) if spoken and number else None
-        callback = await self._store.create_callback(
+        made = await self._store.create_callback(
             f"spool:{path.stem}",
             message.department,
-            event=CallbackEvent.CAPTURED if consent else CallbackEvent.BROKEN_OFF,
             channel_uniqueid=message.uniqueid,
             at=message.at,
             language=self._settings.language_of(message.department),
@@ -125,6 +124,14 @@ class SpoolFiler:
             subject_recording=str(recording),
             consent=consent,
             place_at=message.at,
+            origin="message",
+        )
+        # Whoever began a capture before the AGI went away, or has an open callback, goes on in that one.
+        callback = await self._store.settle_capture(
+            made.id,
+            event=CallbackEvent.CAPTURED if consent else CallbackEvent.BROKEN_OFF,
+            by="caller",
+            at=message.at,
         )
         self._recordings.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.replace(recording)

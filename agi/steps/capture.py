@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from dataclasses import dataclass
 
 from agi import conversation
 from agi.request import StepRefused, StepRequest, Variables
-from agi.speech import Speech, has_voice, recording_path, turn_variables
-from agi.steps import number, permission
-from agi.turns import NOTHING, Answer, CaptureFacts, CaptureState, Keep, Kind, Stage, Turn
-from ami_bridge.adapters.store.entries import PromptEntry
-from ami_bridge.core.callbacks import CallbackFields, Consent
-from ami_bridge.numbers import CheckedNumber, check_number
+from agi.speech import Speech, recording_path, trimmed, turn_variables
+from agi.steps import message, number, permission
+from agi.steps.capture_facts import capture_facts
+from agi.turns import Answer, CaptureFacts, CaptureState, Keep, Kind, Stage, Turn
+from ami_bridge.adapters.store.entries import AuditEntry, PromptEntry
+from ami_bridge.core.callbacks import CallbackEvent, CallbackFields, Consent
+from ami_bridge.numbers import Refusal
+
+_log = logging.getLogger(__name__)
 
 CONVERSATION = "capture"
+# With these the conversation is over.
+_SETTLING = frozenset({CallbackEvent.CAPTURED, CallbackEvent.BROKEN_OFF})
 _RECORDS = {Stage.NAME: Kind.NAME, Stage.SUBJECT: Kind.SUBJECT, Stage.MESSAGE: Kind.SUBJECT}
 # Phrases that were heard together with the one that asks for the consent.
 _HEARD_WITH = {number.CONFIRM: ("capture.number_intro",), permission.QUESTION: ()}
@@ -37,15 +43,15 @@ class _Stored:
 async def run(request: StepRequest, department: str, result: str) -> Variables:
     """One turn."""
     key = request.environment.uniqueid
-    facts = capture_facts(request, department)
     stored = await _load(request, department)
+    facts = await capture_facts(request, department, stored.state if stored else CaptureState(), result)
     if stored is None:
         outcome, callback_id = conversation.begin(facts), ""
     else:
         callback_id = stored.callback_id
         heard = await _heard(request, stored)
         outcome = conversation.advance(stored.state, Answer(result, heard), facts)
-    callback_id = await _keep(request, department, callback_id, outcome)
+    callback_id = await _keep(request, department, callback_id, outcome, facts)
     speech = Speech(
         request.settings,
         request.voice,
@@ -55,32 +61,25 @@ async def run(request: StepRequest, department: str, result: str) -> Variables:
         caller=request.environment.caller,
     )
     variables = turn_variables(outcome.turn, speech, request.settings.callback.max_recording_seconds)
-    await request.store.put_conversation(
-        key,
-        {
-            "conversation": CONVERSATION,
-            "department": department,
-            "callback": callback_id,
-            "state": outcome.state.as_json(),
-        },
-        at=request.now,
-    )
+    kept = {
+        "conversation": CONVERSATION,
+        "department": department,
+        "callback": callback_id,
+        "state": outcome.state.as_json(),
+    }
+    if outcome.state.stage is Stage.MESSAGE:
+        kept |= await _offered(request, department, outcome.state, facts)
+    await request.store.put_conversation(key, kept, at=request.now)
     return variables
 
 
-def capture_facts(request: StepRequest, department: str) -> CaptureFacts:
-    """What the conversation may know: the caller's checked number, the local time, what we may ring."""
-    settings = request.settings
-    own_numbers = tuple(did for each in settings.departments.values() for did in each.dids)
-    country, regions = settings.company.country, settings.callback.allowed_regions
-    checked = check_number(request.environment.caller, country, regions, own_numbers)
-    return CaptureFacts(
-        caller=checked if isinstance(checked, CheckedNumber) else None,
-        local_time=request.now.astimezone(settings.zone_info_of(department)),
-        country=country,
-        allowed_regions=regions,
-        own_numbers=own_numbers,
-    )
+async def _offered(
+    request: StepRequest, department: str, state: CaptureState, facts: CaptureFacts
+) -> dict[str, str]:
+    """What the caller agrees to by speaking now and hanging up: see :mod:`agi.capture_end`."""
+    number = state.number or (facts.caller.e164 if facts.caller else "")
+    version = await _prompt(request, department, message.QUESTION)
+    return {"message_prompt": version, "message_number": number}
 
 
 async def _load(request: StepRequest, department: str) -> _Stored | None:
@@ -101,11 +100,42 @@ async def _heard(request: StepRequest, stored: _Stored) -> bool | None:
     if kind is None:
         return None
     path = recording_path(request.settings, stored.callback_id, kind)
-    return await asyncio.to_thread(has_voice, path)
+    return await asyncio.to_thread(trimmed, path)
+
+
+async def _settle(
+    request: StepRequest, callback_id: str, event: CallbackEvent, fields: CallbackFields, facts: CaptureFacts
+) -> None:
+    """The conversation is over: the request stands for itself, or is part of this person's open one."""
+    callback = await request.store.callback(callback_id)
+    number = fields.get("number") or (callback.number if callback else None)
+    not_before = facts.not_before.get(number or "")
+    if not_before is not None:
+        due_at = fields.get("due_at") or (callback.due_at if callback else None) or not_before
+        fields["due_at"] = max(due_at, not_before)
+    await request.store.settle_capture(callback_id, event=event, by="caller", at=request.now, **fields)
+
+
+async def refused(request: StepRequest, department: str, refusal: Refusal, number: str) -> None:
+    """Write a refusal into the audit trail: who asks for calls to numbers that we do not ring."""
+    entry = AuditEntry(
+        f"capture-refused:{request.environment.uniqueid}:{refusal}:{number}",
+        request.now,
+        "caller",
+        "callback.refused",
+        number,
+        {"reason": refusal.value, "caller": request.environment.caller, "department": department},
+    )
+    _log.warning("A callback was refused in %s: %s", department, refusal)
+    await request.store.audit(entry)
 
 
 async def _keep(
-    request: StepRequest, department: str, callback_id: str, outcome: conversation.Outcome
+    request: StepRequest,
+    department: str,
+    callback_id: str,
+    outcome: conversation.Outcome,
+    facts: CaptureFacts,
 ) -> str:
     """Commit what must be kept before the turn; returns the callback's id, "" while there is none."""
     keep = outcome.keep
@@ -114,10 +144,14 @@ async def _keep(
         fields["consent"] = await _consent(request, department, keep, outcome.state)
     if not callback_id and (keep.starts or outcome.turn.records):
         callback_id = await _start(request, department, fields)
-    elif callback_id and (keep != NOTHING):
+    elif callback_id and keep.event in _SETTLING:
+        await _settle(request, callback_id, keep.event, fields, facts)
+    elif callback_id and (fields or keep.event):
         await request.store.update_callback(
             callback_id, event=keep.event, by="caller", at=request.now, **fields
         )
+    if keep.refusal is not None:
+        await refused(request, department, keep.refusal, keep.refused)
     await _keep_place(request, callback_id, outcome.turn)
     return callback_id
 
@@ -129,6 +163,7 @@ async def _start(request: StepRequest, department: str, fields: CallbackFields) 
         **fields,
         "language": request.settings.language_of(department),
         "caller_id": request.environment.caller,
+        "origin": CONVERSATION,
         "call_id": call.id if call else None,
         "place_at": call.started_at if call else request.now,
     }
@@ -153,12 +188,17 @@ async def _keep_place(request: StepRequest, callback_id: str, turn: Turn) -> Non
 
 async def _consent(request: StepRequest, department: str, keep: Keep, state: CaptureState) -> Consent:
     """The evidence: which key, which exact words, when, for which number."""
-    book = request.voice.book_of(department)
-    asked = (*_HEARD_WITH.get(keep.consent_prompt, ()), keep.consent_prompt)
-    text = " ".join(book.say(phrase) for phrase in asked)
-    version = prompt_version(book.language, text)
-    await request.store.save_prompt(PromptEntry(version, keep.consent_prompt, book.language, text))
+    version = await _prompt(request, department, keep.consent_prompt)
     return Consent(key=keep.consent_key, prompt_version=version, given_at=request.now, number=state.number)
+
+
+async def _prompt(request: StepRequest, department: str, asked: str) -> str:
+    """The version of the words that ask for a consent, which are kept."""
+    book = request.voice.book_of(department)
+    text = " ".join(book.say(phrase) for phrase in (*_HEARD_WITH.get(asked, ()), asked))
+    version = prompt_version(book.language, text)
+    await request.store.save_prompt(PromptEntry(version, asked, book.language, text))
+    return version
 
 
 def prompt_version(language: str, text: str) -> str:

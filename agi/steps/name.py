@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agi.steps.recorded import ask_recording, plan_recording
-from agi.turns import Answer, CaptureFacts, CaptureState, Kind, Move, Stage, Turn, to
+from agi.turns import Answer, CaptureFacts, CaptureState, Kind, Move, Stage, Turn, onward
 
 
 def ask(_state: CaptureState, _facts: CaptureFacts) -> Turn:
@@ -16,7 +16,7 @@ def plan(state: CaptureState, answer: Answer, _facts: CaptureFacts) -> Move:
     return plan_recording(
         state,
         answer,
-        heard=Move(to(state, Stage.SUBJECT, has_name=True)),
-        silent=Move(to(state, Stage.SUBJECT, has_name=False)),
+        heard=Move(onward(state, Stage.SUBJECT, has_name=True)),
+        silent=Move(onward(state, Stage.SUBJECT, has_name=False)),
         kind=Kind.NAME,
     )

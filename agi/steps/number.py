@@ -19,13 +19,15 @@ from agi.turns import (
     Stage,
     Turn,
     missed,
+    onward,
     to,
 )
 from ami_bridge.core.callbacks import CallbackFields
 from ami_bridge.numbers import CheckedNumber, Refusal, check_number, read_back_groups
 
-# E.164 has 15 digits; a little more for a prefix and for a star that starts again.
-_MOST_KEYS = 20
+# E.164 has 15 digits. What goes beyond this many would be taken for the answer to the next question, so all
+# that a result may hold (see agi.request) is read and judged as one.
+_MOST_KEYS = 40
 _WORTH_ANOTHER_TRY = frozenset({Refusal.INVALID, Refusal.SHORT, Refusal.NOT_DIGITS})
 CONFIRM = "capture.number_confirm"
 
@@ -41,7 +43,7 @@ def plan_confirm(state: CaptureState, answer: Answer, _facts: CaptureFacts) -> M
     """1: the consent is renewed for exactly this number. 2: it is forgotten and another asked for."""
     if answer.text == "1":
         keep = Keep(CallbackFields(number_confirmed=True), consent_key="1", consent_prompt=CONFIRM)
-        return Move(to(state, Stage.NAME, confirmed=True), keep=keep)
+        return Move(onward(state, Stage.NAME, confirmed=True), keep=keep)
     if answer.text == "2":
         keep = Keep(CallbackFields(number=None, number_source="", number_confirmed=False))
         after = to(state, Stage.NUMBER_TYPE, number="", number_source="", confirmed=False)
@@ -61,13 +63,24 @@ def plan_type(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
     if not typed:
         silence = Answer()
         return missed(state, silence, give_up=Move(to(state, Stage.MESSAGE)))
-    checked = check_number(typed, facts.country, facts.allowed_regions, facts.own_numbers)
+    checked = checked_number(typed, facts)
     if isinstance(checked, CheckedNumber):
         keep = Keep(CallbackFields(number=checked.e164, number_source="typed", number_confirmed=False))
         after = to(state, Stage.NUMBER_CONFIRM, number=checked.e164, number_source="typed", confirmed=False)
         return Move(after, keep=keep)
+    keep = Keep(refusal=checked, refused=typed)
     if state.misses + 1 >= MISSES:
-        return Move(to(state, Stage.MESSAGE))
+        return Move(to(state, Stage.MESSAGE), keep=keep)
     mistyped = checked in _WORTH_ANOTHER_TRY
     sorry = Phrase("capture.number_incomplete" if mistyped else "capture.number_refused")
-    return Move(replace(state, misses=state.misses + 1), before=(sorry,))
+    return Move(replace(state, misses=state.misses + 1), before=(sorry,), keep=keep)
+
+
+def checked_number(text: str, facts: CaptureFacts) -> CheckedNumber | Refusal:
+    """What may be rung of what was typed, by the number plans and by what the store knows."""
+    checked = check_number(
+        text, facts.country, facts.allowed_regions, facts.own_numbers, facts.denied_prefixes
+    )
+    if isinstance(checked, CheckedNumber):
+        return facts.refused.get(checked.e164, checked)
+    return checked

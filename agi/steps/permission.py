@@ -5,6 +5,8 @@ Who presses nothing three times over may have a telephone without keys: he is as
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agi.turns import (
     KEY_SECONDS,
     Answer,
@@ -20,6 +22,7 @@ from agi.turns import (
     to,
 )
 from ami_bridge.core.callbacks import CallbackFields
+from ami_bridge.numbers import Refusal
 
 #: The phrase that asks; its exact words are the consent's prompt version.
 QUESTION = "capture.permission"
@@ -41,9 +44,14 @@ def plan(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
 
 def _agreed(state: CaptureState, facts: CaptureFacts) -> Move:
     caller = facts.caller
-    kept = CallbackFields(number=caller.e164, number_source="caller_id") if caller else CallbackFields()
-    keep = Keep(kept, consent_key="1", consent_prompt=QUESTION, starts=True)
+    refusal = Keep(refusal=facts.caller_refused, refused=facts.caller_id)
+    if facts.caller_refused is Refusal.TOO_MANY and facts.caller_id in facts.noted:
+        # He is on the list as often as one person can be: nothing is made, so a flood costs nothing either.
+        return Move(to(state, Stage.FAREWELL, outcome="noted"), keep=refusal)
     if caller is None:
+        keep = replace(refusal, consent_key="1", consent_prompt=QUESTION, starts=True)
         return Move(to(state, Stage.NUMBER_TYPE, consented=True), keep=keep)
+    kept = CallbackFields(number=caller.e164, number_source="caller_id")
+    keep = Keep(kept, consent_key="1", consent_prompt=QUESTION, starts=True)
     after = to(state, Stage.NUMBER_CONFIRM, consented=True, number=caller.e164, number_source="caller_id")
     return Move(after, keep=keep)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agi.steps.recorded import ask_recording, plan_recording
-from agi.turns import Answer, CaptureFacts, CaptureState, Kind, Move, Stage, Turn, to
+from agi.turns import Answer, CaptureFacts, CaptureState, Kind, Move, Stage, Turn, onward
 
 
 def ask(_state: CaptureState, _facts: CaptureFacts) -> Turn:
@@ -12,11 +12,11 @@ def ask(_state: CaptureState, _facts: CaptureFacts) -> Turn:
 
 
 def plan(state: CaptureState, answer: Answer, _facts: CaptureFacts) -> Move:
-    """On to the summary, with the subject or, after two silent recordings, without."""
+    """On to when it suits, with the subject or, after two silent recordings, without."""
     return plan_recording(
         state,
         answer,
-        heard=Move(to(state, Stage.SUMMARY, has_subject=True)),
-        silent=Move(to(state, Stage.SUMMARY, has_subject=False)),
+        heard=Move(onward(state, Stage.SUITS, has_subject=True)),
+        silent=Move(onward(state, Stage.SUITS, has_subject=False)),
         kind=Kind.SUBJECT,
     )

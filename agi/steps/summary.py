@@ -1,7 +1,8 @@
-"""Summary: number, name and subject are played back; 1 confirms, 2 begins again with the number."""
+"""Summary: number, name, subject and time are played back; 1 confirms, 2 to 5 change one of them (S20)."""
 
 from __future__ import annotations
 
+from agi.steps import suits
 from agi.turns import (
     KEY_SECONDS,
     Answer,
@@ -23,6 +24,8 @@ from agi.turns import (
 from ami_bridge.core.callbacks import CallbackEvent
 from ami_bridge.numbers import read_back_groups
 
+_CHANGES = {"2": Stage.NUMBER_CONFIRM, "3": Stage.NAME, "4": Stage.SUBJECT, "5": Stage.SUITS}
+
 
 def ask(state: CaptureState, facts: CaptureFacts) -> Turn:
     """Plays back what we have and asks whether it is right."""
@@ -32,7 +35,7 @@ def ask(state: CaptureState, facts: CaptureFacts) -> Turn:
         says += [Phrase("capture.summary_name"), Recording(Kind.NAME)]
     if state.has_subject:
         says += [Phrase("capture.summary_subject"), Recording(Kind.SUBJECT)]
-    says.append(Phrase("capture.summary_confirm"))
+    says += [*suits.agreed(state, facts), Phrase("capture.summary_confirm"), Phrase("capture.summary_change")]
     return Turn(Do.KEY, tuple(says), digits=1, wait_seconds=KEY_SECONDS)
 
 
@@ -41,6 +44,6 @@ def plan(state: CaptureState, answer: Answer, _facts: CaptureFacts) -> Move:
     accepted = Move(to(state, Stage.FAREWELL, outcome="accepted"), keep=Keep(event=CallbackEvent.CAPTURED))
     if answer.text == "1":
         return accepted
-    if answer.text == "2":
-        return Move(to(state, Stage.NUMBER_CONFIRM))
+    if stage := _CHANGES.get(answer.text):
+        return Move(to(state, stage, revising=True))
     return missed(state, answer, give_up=accepted)

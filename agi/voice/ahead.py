@@ -73,7 +73,10 @@ def _plain(book: PhraseBook, settings: Settings) -> Iterator[str]:
     """Everything that does not depend on department or person."""
     partings = list(all_partings(book, settings))
     for key, text in book.phrases.items():
-        if not key.startswith(("capture.", "briefing.", "digits.")) or key == "briefing.intro":
+        if (
+            not key.startswith(("capture.", "briefing.", "digits.", "weekdays.", "hours."))
+            or key == "briefing.intro"
+        ):
             continue
         if "{parting}" in text:
             yield from (text.format(parting=parting) for parting in partings)

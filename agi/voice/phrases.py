@@ -24,9 +24,14 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
         "partings": "morning day evening night weekend holiday",
         "capture": "permission back_to_queue number_intro number_confirm number_type number_incomplete "
         "number_refused name subject message wrong_key silence not_heard summary_number summary_name "
-        "summary_subject summary_confirm",
+        "summary_subject summary_soon summary_today summary_day summary_hour summary_confirm summary_change "
+        "suits suits_today suits_day suits_which_part part_morning part_afternoon part_evening "
+        "suits_which_day press_1 press_2 press_3 press_4 press_5 "
+        "hour_type clock_ours clock_yours hour_earliest hour_latest hour_closed",
         "briefing": "name subject number choose declined withdrawn",
         "digits": " ".join(string.digits),
+        "weekdays": " ".join(str(day) for day in range(1, 8)),
+        "hours": " ".join(str(hour) for hour in range(24)),
     },
     _PLACE: {
         "fixed": "greeting greeting-join busy callback-offer leave-message message-thanks farewell "
@@ -40,7 +45,7 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
     _PERSONAL: {"greetings": "direct direct_again queue_answer callback"},
     _MACHINE - {"person"}: {"greetings": "machine_nameless"},
     _MACHINE: {"greetings": "machine"},
-    _PARTING: {"capture": "accepted message_kept nothing_kept"},
+    _PARTING: {"capture": "accepted noted message_kept nothing_kept"},
     frozenset({"time"}): {"opening": f"today tomorrow {' '.join(WEEKDAYS)}"},
     frozenset({"time", "day", "month"}): {"opening": "date"},
     _CLOCK: {"clock": "full_hour hour_and_minute"},

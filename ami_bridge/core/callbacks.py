@@ -40,6 +40,7 @@ class CallbackState(StrEnum):
     EXHAUSTED = "exhausted"  # tried as often as the house rules allow
     CANCELLED = "cancelled"  # the caller or a person at the desk withdrew it
     EXPIRED = "expired"  # its time ran out before anybody got through
+    MERGED = "merged"  # one more request of somebody who has an open one: that one goes on, see core.merging
 
 
 class CallbackEvent(StrEnum):
@@ -58,6 +59,8 @@ class CallbackEvent(StrEnum):
     FOUND_RINGING = "found_ringing"  # a lost attempt's channel is there and its worker holds on to it again
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    MERGED = "merged"
+    REACHED = "reached"  # they talked in another call, in either direction
 
 
 _S, _E = CallbackState, CallbackEvent
@@ -67,6 +70,12 @@ TRANSITIONS: dict[tuple[CallbackState, CallbackEvent], CallbackState] = {
     (_S.CAPTURING, _E.CAPTURED): _S.QUEUED,
     (_S.CAPTURING, _E.BROKEN_OFF): _S.PARTIAL,
     (_S.CAPTURING, _E.CANCELLED): _S.CANCELLED,
+    (_S.PARTIAL, _E.MERGED): _S.MERGED,
+    (_S.QUEUED, _E.MERGED): _S.MERGED,
+    (_S.PARTIAL, _E.REACHED): _S.DONE,
+    (_S.QUEUED, _E.REACHED): _S.DONE,
+    (_S.CLAIMED, _E.REACHED): _S.DONE,  # the worker finds its fence outdated
+    (_S.UNKNOWN, _E.REACHED): _S.DONE,
     (_S.PARTIAL, _E.CAPTURED): _S.QUEUED,  # a person completed it
     (_S.PARTIAL, _E.CLAIMED): _S.CLAIMED,
     (_S.PARTIAL, _E.CANCELLED): _S.CANCELLED,
@@ -101,7 +110,7 @@ HELD = frozenset({_S.CLAIMED, _S.DIALING, _S.TALKING})
 #: An attempt of these is on its way, or was lost from sight.
 DIALLED = frozenset({_S.DIALING, _S.TALKING, _S.UNKNOWN})
 #: Nothing more will happen to these.
-FINAL = frozenset({_S.DONE, _S.EXHAUSTED, _S.CANCELLED, _S.EXPIRED})
+FINAL = frozenset({_S.DONE, _S.EXHAUSTED, _S.CANCELLED, _S.EXPIRED, _S.MERGED})
 #: What is known about the caller may still be written into these.
 AMENDABLE = frozenset({_S.CAPTURING, _S.PARTIAL, _S.QUEUED})
 
@@ -204,7 +213,11 @@ class Callback:
     subject_recording: str | None = None
     name_text: str = ""
     subject_text: str = ""
-    suits_text: str = ""  # when it suits the caller, in their words
+    suits_text: str = ""  # when it suits the caller, in their words; "" is as soon as possible
+    suits_until: datetime | None = None  # the end of the time that suits; it begins at the first ``due_at``
+    time_zone: str = ""  # IANA name of the clock by which the caller chose
+    origin: str = ""  # capture | message (left without the AGI) | missed (a call that reached nobody) | desk
+    merged_into: str | None = None  # the callback that goes on for this one
     consent: Consent | None = None
     promised_at: datetime | None = None  # what the caller was told
     due_at: datetime | None = None  # not before this; None: never dialled by itself
@@ -258,6 +271,9 @@ class CallbackFields(TypedDict, total=False):
     name_text: str
     subject_text: str
     suits_text: str
+    suits_until: datetime | None
+    time_zone: str
+    origin: str
     consent: Consent | None
     promised_at: datetime | None
     due_at: datetime | None

@@ -178,6 +178,8 @@ class Story:
         self._subject = await self._speech("subject", self._words["subject"])
         await self._speaks_after("capture.subject", since, self._subject)
         yield Step("subject", f"He says what it is about: «{self._words['subject']}»", {})
+        await self._says_after("capture.suits", since, "1")
+        yield Step("suits", "Asked when it suits him, he presses 1: as soon as possible.", {})
         await self._says_after("capture.summary_confirm", since, "1", timeout=60)
         heard = await self._hears(
             self._caller, self._expected.phrase("capture.accepted", self._department), since

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,15 +13,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi.conversation import Outcome, advance, begin
-from agi.turns import MAX_TURNS, NOTHING, Answer, CaptureFacts, CaptureState, Do, Kind, Number, Phrase, Stage
+from agi.turns import (
+    MAX_TURNS,
+    NOTHING,
+    Answer,
+    CaptureFacts,
+    CaptureState,
+    Do,
+    Kind,
+    Number,
+    Phrase,
+    Recording,
+    Stage,
+)
 from ami_bridge.core.callbacks import CallbackEvent
-from ami_bridge.numbers import CheckedNumber, check_number
+from ami_bridge.core.hours import Schedule, week_of
+from ami_bridge.core.suiting import common_windows
+from ami_bridge.numbers import CheckedNumber, Refusal, check_number
 
 _checked = check_number("+79161234567", "RU", ["RU"])
 assert isinstance(_checked, CheckedNumber)
-NOW = datetime(2026, 3, 11, 12, 0, tzinfo=ZoneInfo("Europe/Moscow"))
-KNOWN = CaptureFacts(_checked, NOW, "RU", ("RU",), ("74950000001",))
-WITHHELD = CaptureFacts(None, NOW, "RU", ("RU",), ("74950000001",))
+MOSCOW = ZoneInfo("Europe/Moscow")
+NOW = datetime(2026, 3, 11, 12, 0, tzinfo=MOSCOW)  # a Wednesday
+WORK, DECENT = week_of(["mon-fri 10:00-19:00"]), week_of(["mon-sun 09:00-21:00"])
+WINDOWS = common_windows([Schedule(MOSCOW, WORK), Schedule(MOSCOW, DECENT)], NOW, NOW + timedelta(days=8))
+KNOWN = CaptureFacts(_checked, NOW, "RU", ("RU",), ("74950000001",), zone=MOSCOW, windows=WINDOWS)
+WITHHELD = replace(KNOWN, caller=None)
 SAID, EMPTY = Answer("DTMF", True), Answer("SILENCE", False)
 
 
@@ -44,12 +62,13 @@ def phrases(outcome: Outcome) -> list[str]:
 
 
 def test_the_whole_way() -> None:
-    way = played(KNOWN, key("1"), key("1"), SAID, SAID, key("1"))
+    way = played(KNOWN, key("1"), key("1"), SAID, SAID, key("1"), key("1"))
     assert [each.state.stage for each in way] == [
         Stage.PERMISSION,
         Stage.NUMBER_CONFIRM,
         Stage.NAME,
         Stage.SUBJECT,
+        Stage.SUITS,
         Stage.SUMMARY,
         Stage.FAREWELL,
     ]
@@ -60,9 +79,9 @@ def test_the_whole_way() -> None:
     assert way[2].keep.consent_prompt == "capture.number_confirm"
     assert way[2].turn.records is Kind.NAME
     assert way[3].turn.records is Kind.SUBJECT
-    assert way[5].keep.event is CallbackEvent.CAPTURED
-    assert way[5].turn.do is Do.WAIT
-    assert phrases(way[5]) == ["capture.accepted"]
+    assert way[6].keep.event is CallbackEvent.CAPTURED
+    assert way[6].turn.do is Do.WAIT
+    assert phrases(way[6]) == ["capture.accepted"]
 
 
 def test_nothing_is_kept_without_permission() -> None:
@@ -124,14 +143,15 @@ def test_a_bad_number_is_asked_for_again_and_then_spoken(typed: str, sorry: str)
 
 
 @pytest.mark.parametrize(
-    ("pressed", "sorry"), [("9", "capture.wrong_key"), ("*", "capture.wrong_key"), ("", "capture.silence")]
+    ("pressed", "sorry"), [("9", "capture.wrong_key"), ("0", "capture.wrong_key"), ("", "capture.silence")]
 )
 @pytest.mark.parametrize(
     ("before", "stage", "way_out"),
     [
         ((), Stage.PERMISSION, Stage.MESSAGE),
         ((key("1"),), Stage.NUMBER_CONFIRM, Stage.MESSAGE),
-        ((key("1"), key("1"), SAID, SAID), Stage.SUMMARY, Stage.FAREWELL),
+        ((key("1"), key("1"), SAID, SAID), Stage.SUITS, Stage.SUMMARY),
+        ((key("1"), key("1"), SAID, SAID, key("1")), Stage.SUMMARY, Stage.FAREWELL),
     ],
 )
 def test_three_misses_end_kindly(
@@ -148,22 +168,60 @@ def test_a_right_key_forgives_the_misses_before_it() -> None:
 
 
 def test_silence_at_the_summary_accepts_what_was_agreed() -> None:
-    way = played(KNOWN, key("1"), key("1"), SAID, SAID, key(""), key(""), key(""))
+    way = played(KNOWN, key("1"), key("1"), SAID, SAID, key("1"), key(""), key(""), key(""))
     assert way[-1].keep.event is CallbackEvent.CAPTURED
 
 
-def test_two_at_the_summary_begins_again_with_the_number() -> None:
-    way = stages(KNOWN, key("1"), key("1"), SAID, SAID, key("2"), key("1"), SAID, SAID, key("1"))
-    assert way[5:] == [Stage.NUMBER_CONFIRM, Stage.NAME, Stage.SUBJECT, Stage.SUMMARY, Stage.FAREWELL]
+def summary(*answers: Answer, facts: CaptureFacts = KNOWN) -> list[Outcome]:
+    """The conversation up to the summary, and on from there."""
+    return played(facts, key("1"), key("1"), SAID, SAID, key("1"), *answers)
+
+
+@pytest.mark.parametrize(
+    ("pressed", "stage", "answer"),
+    [
+        ("2", Stage.NUMBER_CONFIRM, key("1")),
+        ("3", Stage.NAME, SAID),
+        ("4", Stage.SUBJECT, SAID),
+        ("5", Stage.SUITS, key("1")),
+    ],
+)
+def test_the_summary_has_one_thing_changed_and_is_said_again(
+    pressed: str, stage: Stage, answer: Answer
+) -> None:
+    way = summary(key(pressed), answer, key("1"))
+    assert [each.state.stage for each in way[6:]] == [stage, Stage.SUMMARY, Stage.FAREWELL]
+    assert Recording(Kind.NAME) in way[7].turn.says
+    assert way[8].keep.event is CallbackEvent.CAPTURED
+
+
+def test_a_recording_that_was_replaced_by_silence_is_gone_from_the_summary() -> None:
+    way = summary(key("3"), EMPTY, EMPTY)
+    assert way[8].keep.fields == {"name_recording": None}
+    assert Recording(Kind.NAME) not in way[8].turn.says
+    assert Recording(Kind.SUBJECT) in way[8].turn.says
+
+
+def test_a_star_is_a_wish_to_hear_it_again_not_a_mistake() -> None:
+    way = summary(*[key("*")] * 5)
+    assert {each.state.stage for each in way[5:]} == {Stage.SUMMARY}
+    assert {each.state.misses for each in way[5:]} == {0}
+    assert phrases(way[-1])[0] == "capture.summary_number"
 
 
 def test_empty_recordings_are_asked_for_once_more_and_then_dropped() -> None:
     way = played(KNOWN, key("1"), key("1"), EMPTY, EMPTY, EMPTY, EMPTY)
-    assert [each.state.stage for each in way[3:]] == [Stage.NAME, Stage.SUBJECT, Stage.SUBJECT, Stage.SUMMARY]
+    assert [each.state.stage for each in way[3:]] == [Stage.NAME, Stage.SUBJECT, Stage.SUBJECT, Stage.SUITS]
     assert phrases(way[3])[0] == "capture.not_heard"
     assert way[4].keep.fields == {"name_recording": None}
     assert way[6].keep.fields == {"subject_recording": None}
-    assert phrases(way[6]) == ["capture.summary_number", "capture.summary_confirm"]
+    spoken = phrases(advance(way[6].state, key("1"), KNOWN))
+    assert spoken == [
+        "capture.summary_number",
+        "capture.summary_soon",
+        "capture.summary_confirm",
+        "capture.summary_change",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -200,15 +258,123 @@ def test_a_silent_message_after_permission_still_holds() -> None:
 
 
 def test_the_farewell_stays_the_farewell() -> None:
-    way = played(KNOWN, key("1"), key("1"), SAID, SAID, key("1"), key("2"), key("1"))
+    way = summary(key("1"), key("2"), key("1"))
     assert [each.state.stage for each in way[-2:]] == [Stage.FAREWELL, Stage.FAREWELL]
     assert way[-1].keep == NOTHING
+
+
+def agreed(*answers: Answer, facts: CaptureFacts = KNOWN) -> list[Outcome]:
+    """The conversation up to the question when it suits, and on from there."""
+    return played(facts, key("1"), key("1"), SAID, SAID, *answers)
+
+
+def test_as_soon_as_possible_stores_no_time() -> None:
+    assert agreed(key("1"))[-1].keep.fields == {
+        "suits_text": "",
+        "due_at": None,
+        "suits_until": None,
+        "time_zone": "",
+    }
+
+
+def test_the_rest_of_today_is_offered_by_its_parts() -> None:
+    way = agreed(key("2"), key("1"), key("3"))
+    assert phrases(way[5]) == ["capture.suits_which_part", "capture.part_afternoon", "capture.part_evening"]
+    assert phrases(way[6])[0] == "capture.wrong_key", "the morning is over"
+    kept = way[7].keep.fields
+    assert (kept["due_at"], kept["suits_until"]) == (
+        datetime(2026, 3, 11, 15, 0, tzinfo=UTC),
+        datetime(2026, 3, 11, 16, 0, tzinfo=UTC),  # the department closes at 19:00
+    )
+    assert kept["suits_text"] == "2026-03-11 18:00–19:00 Europe/Moscow"
+    assert phrases(way[7])[3:5] == ["capture.summary_today", "hours.18"]
+
+
+def test_a_day_and_an_hour() -> None:
+    way = agreed(key("3"), key("3"), key("05"), key("14"))
+    days = [phrase for phrase in phrases(way[5]) if phrase.startswith("weekdays.")]
+    assert days == ["weekdays.4", "weekdays.5", "weekdays.1", "weekdays.2", "weekdays.3"]
+    hours = [phrase for phrase in phrases(way[6]) if phrase.startswith("hours.")]
+    assert hours == ["hours.10", "hours.18"]
+    assert phrases(way[7])[0] == "capture.hour_closed"
+    kept = way[8].keep.fields
+    assert kept["due_at"] == datetime(2026, 3, 16, 11, 0, tzinfo=UTC)
+    assert kept["suits_text"] == "2026-03-16 14:00–15:00 Europe/Moscow"
+    assert phrases(way[8])[3:7] == ["capture.summary_day", "weekdays.1", "capture.summary_hour", "hours.14"]
+
+
+@pytest.mark.parametrize("wrong", ["", "0", "99", "7", "00"])
+@pytest.mark.parametrize("before", [("2",), ("3",), ("3", "1")])
+def test_who_cannot_choose_is_rung_as_soon_as_possible(before: tuple[str, ...], wrong: str) -> None:
+    way = agreed(*map(key, before), key(wrong), key(wrong), key(wrong))
+    assert [each.state.stage for each in way[-3:-1]] == [way[-4].state.stage] * 2
+    assert way[-1].state.stage is Stage.SUMMARY
+    assert way[-1].keep.fields["due_at"] is None
+
+
+def test_what_cannot_be_kept_is_not_offered() -> None:
+    way = agreed(key("2"), key("3"), facts=replace(KNOWN, windows=()))
+    assert phrases(way[4]) == ["capture.suits"]
+    assert [each.state.stage for each in way[5:]] == [Stage.SUITS, Stage.SUITS]
+
+
+def test_the_clock_is_said_to_be_the_callers_where_it_is_another() -> None:
+    far = replace(KNOWN, zone=ZoneInfo("Asia/Vladivostok"), zone_is_callers=True)
+    way = agreed(key("3"), key("1"), key("12"), facts=far)
+    assert "capture.clock_yours" in phrases(way[6])
+    assert phrases(way[7])[0] == "capture.hour_closed", "five in the morning at ours"
+    last = advance(way[6].state, key("18"), far)
+    assert last.keep.fields["due_at"] == datetime(2026, 3, 12, 8, 0, tzinfo=UTC)
+    assert last.keep.fields["time_zone"] == "Asia/Vladivostok"
+
+
+def test_the_time_can_be_changed_at_the_summary() -> None:
+    way = agreed(key("3"), key("1"), key("14"), key("5"), key("1"), key("1"))
+    assert [each.state.stage for each in way[-3:]] == [Stage.SUITS, Stage.SUMMARY, Stage.FAREWELL]
+    assert way[-2].keep.fields["due_at"] is None
+    assert "capture.summary_soon" in phrases(way[-2])
+
+
+@pytest.mark.parametrize("refusal", [Refusal.DO_NOT_CALL, Refusal.TOO_MANY])
+def test_a_number_that_the_store_refuses_is_logged_and_another_asked_for(refusal: Refusal) -> None:
+    facts = replace(WITHHELD, refused={"+74951234567": refusal})
+    way = played(facts, key("1"), key("84951234567"))
+    assert phrases(way[2])[0] == "capture.number_refused"
+    assert (way[2].keep.refusal, way[2].keep.refused) == (refusal, "84951234567")
+    assert way[2].state.number == ""
+
+
+def test_who_is_noted_often_enough_hears_so_and_nothing_is_made() -> None:
+    number = "+79161234567"
+    facts = replace(WITHHELD, caller_refused=Refusal.TOO_MANY, caller_id=number, noted=(number,))
+    way = played(facts, key("1"))
+    assert phrases(way[1]) == ["capture.noted"]
+    assert (way[1].keep.starts, way[1].keep.consent_key) == (False, "")
+    assert way[1].keep.refusal is Refusal.TOO_MANY
+    unknown = played(replace(facts, noted=()), key("1"))
+    assert unknown[1].state.stage is Stage.NUMBER_TYPE, "nothing of his is open: he may give another number"
 
 
 _answers = st.builds(
     Answer,
     st.sampled_from(
-        ["", "1", "2", "9", "*", "#", "1234", "84951234567", "DTMF", "SILENCE", "HANGUP", "ERROR"]
+        [
+            "",
+            "1",
+            "2",
+            "3",
+            "5",
+            "9",
+            "*",
+            "#",
+            "14",
+            "1234",
+            "84951234567",
+            "DTMF",
+            "SILENCE",
+            "HANGUP",
+            "ERROR",
+        ]
     ),
     st.sampled_from([None, True, False]),
 )

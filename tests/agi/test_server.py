@@ -73,7 +73,8 @@ async def test_a_whole_capture_is_stored_before_it_is_promised(
     speak_into(name)
     subject = await peer.turn("sales", "DTMF")
     speak_into(subject)
-    summary = await peer.turn("sales", "SILENCE")
+    assert (await peer.turn("sales", "SILENCE"))["FR_DO"] == "key"
+    summary = await peer.turn("sales", "1")  # as soon as possible
     assert name["FR_RECORDING"] in summary["FR_FILES"]
     assert all_there(summary["FR_FILES"])
     farewell = await peer.turn("sales", "1")

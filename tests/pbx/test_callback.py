@@ -79,6 +79,7 @@ async def test_number_as_read_back_name_and_subject(
     await caller.presses_after("capture.number_confirm", "1")
     await caller.says_after("capture.name", name)
     await caller.says_after("capture.subject", subject)
+    await caller.presses_after("capture.suits", "1")
     await caller.presses_after("capture.summary_confirm", "1")
     await caller.hears("capture.accepted")
     stored = await callback_of(store, "79165550201", OPEN, began, seconds=1)

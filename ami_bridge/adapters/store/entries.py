@@ -72,6 +72,31 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """Something that happened to a callback besides its own states.
+
+    ``kind`` is merged (another request became part of it), missed_call (the caller tried once more) or
+    reached (they talked in another call).
+    """
+
+    key: str
+    callback_id: str
+    at: datetime
+    kind: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DoNotCall:
+    """A number (E.164) that is never rung, since when and on whose word."""
+
+    number: str
+    at: datetime
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """The state of an AGI conversation between two turns."""
 

@@ -68,3 +68,23 @@ def claimed_by(callback: Callback, worker: str, at: datetime, lease_seconds: flo
         until = at + timedelta(seconds=lease_seconds)
         return replace(callback, lease_until=until, updated_at=at, revision=callback.revision + 1)
     return claim(callback, worker, at, lease_seconds)
+
+
+def settled_by(
+    callback: Callback,
+    event: CallbackEvent,
+    at: datetime,
+    fields: CallbackFields,
+    *,
+    by: str = "",
+    reason: str = "",
+) -> Callback | None:
+    """``callback`` at the end of its capture; None when it has gone on from there and is left alone.
+
+    So the same message filed twice, or a call followed up twice, changes nothing.
+    """
+    if callback.state is CallbackState.PARTIAL and event is CallbackEvent.BROKEN_OFF:
+        return changed_by(callback, None, at, fields)
+    if callback.state in {CallbackState.CAPTURING, CallbackState.PARTIAL}:
+        return changed_by(callback, event, at, fields, by=by, reason=reason)
+    return None

@@ -98,13 +98,6 @@ class MemoryCallbacks:
         after = changed_by(before, event, at, fields, by=by, reason=reason)
         return before if after is before else self._keep(after, at)
 
-    async def finish_capture(self, channel_uniqueid: str, *, at: datetime | None = None) -> Callback | None:
-        """Keep what there is."""
-        found = await self.callback_of_channel(channel_uniqueid)
-        if found is None or found.state is not CallbackState.CAPTURING:
-            return found
-        return self._keep(core.advance(found, CallbackEvent.BROKEN_OFF, utc(at)), utc(at))
-
     async def callback(self, callback_id: str) -> Callback | None:
         """One callback."""
         return self._callbacks.get(callback_id)

@@ -18,7 +18,9 @@ from ami_bridge.adapters.store.entries import (
     Change,
     Conversation,
     DepartmentEntry,
+    DoNotCall,
     Heartbeat,
+    HistoryEntry,
     Note,
     PromptEntry,
     SessionEntry,
@@ -118,8 +120,50 @@ class CallbackStore(Protocol):
     ) -> Callback:
         """Amend ``fields`` and then apply ``event``, both or neither."""
 
+    async def settle_capture(
+        self,
+        callback_id: str,
+        *,
+        event: CallbackEvent,
+        by: str = "",
+        reason: str = "",
+        at: datetime | None = None,
+        **fields: Unpack[CallbackFields],
+    ) -> Callback:
+        """Amend ``fields``, apply ``event`` (captured, broken_off) and return the callback that goes on.
+
+        That is another one when the same person (number, or channel while no number is known) has an open
+        callback already; this one is then ``merged`` into it, see core.merging. One that was merged or closed
+        before is left as it is.
+        """
+
     async def finish_capture(self, channel_uniqueid: str, *, at: datetime | None = None) -> Callback | None:
-        """The caller's channel is gone: a capture left half-way becomes ``partial``. None: there was none."""
+        """The caller's channel is gone: a capture left half-way becomes ``partial``, or part of the open
+        callback of the same person. None: there was no callback."""
+
+    async def reached(
+        self, number: str, *, key: str, at: datetime | None = None, detail: Mapping[str, Any] | None = None
+    ) -> list[Callback]:
+        """They talked in another call at the instant ``at``: callbacks of ``number`` that were made before are
+        done. ``key`` names that call, ``detail`` is kept in the history. Returns what was closed."""
+
+    async def callbacks_of_number(self, number: str, *, since: datetime | None = None) -> list[Callback]:
+        """Every callback of ``number`` (E.164), merged ones too, oldest first."""
+
+    async def add_history(self, entry: HistoryEntry) -> None:
+        """Add to a callback's history, once per ``entry.key``."""
+
+    async def callback_history(self, callback_id: str) -> list[HistoryEntry]:
+        """What happened to it besides its own states, oldest first."""
+
+    async def forbid_calling(self, entry: DoNotCall) -> list[Callback]:
+        """Put a number on the do-not-call list and cancel what waits for it; returns what was cancelled."""
+
+    async def allow_calling(self, number: str) -> bool:
+        """Take a number off the list; False when it was not on it."""
+
+    async def do_not_call(self, numbers: Collection[str] | None = None) -> list[DoNotCall]:
+        """The list, or those of ``numbers`` that are on it."""
 
     async def callback(self, callback_id: str) -> Callback | None:
         """One callback."""

@@ -93,16 +93,6 @@ class SqlCallbacks:
                 connection, before, changed_by(before, event, at, fields, by=by, reason=reason), at
             )
 
-    async def finish_capture(self, channel_uniqueid: str, *, at: datetime | None = None) -> Callback | None:
-        """Keep what there is."""
-        at = utc(at)
-        async with self._database.writing() as connection:
-            found = await load_callbacks(connection, _of_channel(channel_uniqueid).with_for_update())
-            if not found or found[0].state is not CallbackState.CAPTURING:
-                return found[0] if found else None
-            after = core.advance(found[0], CallbackEvent.BROKEN_OFF, at)
-            return await _write(connection, found[0], after, at)
-
     async def callback(self, callback_id: str) -> Callback | None:
         """One callback."""
         found = await self._read(sa.select(t.callback).where(t.callback.c.id == clean(callback_id)))

@@ -120,6 +120,10 @@ callback = sa.Table(
     _text("name_text"),
     _text("subject_text"),
     _text("suits_text"),
+    sa.Column("suits_until", Instant()),
+    _text("time_zone"),
+    _text("origin"),
+    sa.Column("merged_into", sa.Text()),
     sa.Column("promised_at", Instant()),
     sa.Column("due_at", Instant()),
     sa.Column("expires_at", Instant()),
@@ -137,6 +141,7 @@ callback = sa.Table(
     sa.Index("ix_callback_number", "number"),
     sa.Index("ix_callback_created_at", "created_at"),
     sa.Index("ix_callback_channel_uniqueid", "channel_uniqueid"),
+    sa.Index("ix_callback_number_created_at", "number", "created_at"),
 )
 
 
@@ -181,6 +186,26 @@ callback_consent = sa.Table(
     sa.Column("prompt_version", sa.Text(), nullable=False),
     _text("number"),
     _text("purpose"),
+)
+
+callback_history = sa.Table(
+    "callback_history",
+    metadata,
+    sa.Column("key", sa.Text(), primary_key=True),
+    sa.Column("callback_id", sa.ForeignKey("callback.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("kind", sa.Text(), nullable=False),
+    sa.Column("detail", Document, nullable=False),
+    sa.Index("ix_callback_history_callback_id", "callback_id"),
+)
+
+do_not_call = sa.Table(
+    "do_not_call",
+    metadata,
+    sa.Column("number", sa.Text(), primary_key=True),
+    sa.Column("at", Instant(), nullable=False),
+    _text("by"),
+    _text("reason"),
 )
 
 attempt = sa.Table(
