@@ -23,6 +23,7 @@ from ami_bridge.core.events import READ_EVENTS
 from ami_bridge.desk import create_app, serving
 from ami_bridge.dialer.dialer import Dialer
 from ami_bridge.dialer.ledger import Ledger
+from ami_bridge.dialer.line import guard_holds
 from ami_bridge.dialer.messengers import messengers_of
 from ami_bridge.directory import save_directory
 from ami_bridge.errors import FourthRingError
@@ -86,6 +87,7 @@ async def run_bridge(settings: Settings) -> None:
                 group.create_task(
                     CelKeeper(ChannelEventLog(cel_file(settings)), settings.channel_events).run()
                 )
+                group.create_task(guard_holds(link, store, settings.node.name, clock))
                 told = functools.partial(_bridge_detail, link, bridge)
                 group.create_task(_beat(store, "bridge", settings, told))
         finally:

@@ -71,3 +71,24 @@ def claims(
         print_table("Claims", ("figure", "value"), shown)
     if kill and figures["killed"]["faults"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def fairness(
+    arrivals: Annotated[int, typer.Option(min=10, max=100_000, help="Callers of the day.")] = 2_000,
+    agents: Annotated[int, typer.Option(min=1, max=200, help="People who answer.")] = 12,
+    seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """A day on paper with the real dialer: who is served before one who came earlier? Exit code 1 when anybody is."""
+    import asyncio
+
+    from ami_bridge.bench import day
+
+    figures = day.figures(asyncio.run(day.play(day.Day(arrivals=arrivals, agents=agents, seed=seed))))
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+    else:
+        print_table("A day", ("figure", "value"), figures.items())
+    if figures["overtakings"] or figures["callbacks_left"]:
+        raise typer.Exit(1)

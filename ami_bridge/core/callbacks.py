@@ -234,6 +234,11 @@ class Callback:
     revision: int = 0
 
     @property
+    def came_at(self) -> datetime:
+        """Since when the caller has waited; by it the place among all who wait is kept."""
+        return self.place_at or self.created_at
+
+    @property
     def dialable(self) -> bool:
         """Whether we may ring this caller at all: a checked number, and a consent."""
         return self.number is not None and self.consent is not None

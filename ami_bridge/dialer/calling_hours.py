@@ -22,20 +22,25 @@ class CallingHours:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # Asked for every callback that is due, every second; a number's zones are files to read.
+        self._schedules = lru_cache(maxsize=20_000)(self._find_schedules)
 
     def next_call(self, department: str, number: str, after: datetime) -> datetime | None:
         """From ``after`` on, when ``number`` may first be rung for ``department``; None: the two never meet."""
-        own = self._settings.schedule_of(department)
-        return next_common_opening((own, *self.of_customer(department, number)), after)
+        return next_common_opening(self._schedules(department, number), after)
 
-    def of_customer(self, department: str, number: str) -> tuple[Schedule, ...]:
-        """The hours of ``number``, one schedule for each time zone in which its owner may be."""
+    def schedules(self, department: str, number: str) -> tuple[Schedule, ...]:
+        """The hours of ``department``, and of ``number`` one schedule for each zone in which its owner may be."""
+        return self._schedules(department, number)
+
+    def _find_schedules(self, department: str, number: str) -> tuple[Schedule, ...]:
+        own = self._settings.schedule_of(department)
         hours = self._settings.callback.customer_hours
         holidays = _holidays(region_of(number)) if hours.closed_on_holidays else None
         zones = self._zones(department, number)
         if holidays is None:
-            return tuple(Schedule(zone, hours.week) for zone in zones)
-        return tuple(Schedule(zone, hours.week, {}, holidays) for zone in zones)
+            return (own, *(Schedule(zone, hours.week) for zone in zones))
+        return (own, *(Schedule(zone, hours.week, {}, holidays) for zone in zones))
 
     def _zones(self, department: str, number: str) -> Sequence[ZoneInfo]:
         """Usually one. A mobile number of a large country names all zones of that country.

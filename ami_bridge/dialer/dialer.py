@@ -2,8 +2,8 @@
 
 At most once per attempt: ``dialing`` is committed with our own ChannelId before the Originate is sent;
 an Originate whose answer never comes is looked into (live channels, then the channel event log) and
-never sent again. A callback is launched only while no live caller waits in its queue, and never more
-of them than there are free agents.
+never sent again. A callback is launched when its turn has come among all who wait, on the line or not
+(see :mod:`ami_bridge.core.places`), and never more of them than there are free agents.
 
 Any number of dialers share a store, on one PBX or on many. Three things keep them apart: the claim's fence;
 the database's indexes (one number held once, one open attempt an agent); and the AGI, which tells the
@@ -46,9 +46,11 @@ from ami_bridge.core.callbacks import (
 )
 from ami_bridge.core.event_types import DialplanFact, HungUp
 from ami_bridge.core.events import parse
+from ami_bridge.core.places import turns
 from ami_bridge.dialer.agents import QueueView, read_queue_status
 from ami_bridge.dialer.calling_hours import CallingHours
 from ami_bridge.dialer.evidence import Evidence, look_up
+from ami_bridge.dialer.line import Line
 from ami_bridge.dialer.outcomes import AGI_LOST, attempt_result
 from ami_bridge.dialer.retries import retry_policy
 from ami_bridge.settings import Settings
@@ -140,12 +142,16 @@ class Dialer:
         self._absent_since: dict[str, datetime] = {}
         self._held_until: datetime | None = None
         self._rota = _Rota()
+        self._line = Line(link, store)
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._tick_forever())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen())
+                group.create_task(self._tick_forever())
+        finally:
+            await self._line.let_go()
 
     async def _listen(self) -> None:
         async for item in self._link.events():
@@ -173,8 +179,10 @@ class Dialer:
                 await self.tick()
             except (AmiError, StoreUnavailable) as error:
                 log.warning("No callbacks are dialled for now: %s", error)
+                await self._line.let_go()
             except Exception:
                 log.exception("This round was given up")
+                await self._line.let_go()
             await asyncio.sleep(self._pace.tick)
 
     # Launching -------------------------------------------------------------------------
@@ -186,44 +194,58 @@ class Dialer:
         await self._renew_leases()
         if self._link.state is not LinkState.READY:
             return
-        free = await self._free_agents(await self.resolve())
-        if not free:
-            return
-        room = len({agent for agents in free.values() for agent in agents})
-        due = await self._store.claim_due(
-            self._clock.now(), self._worker, self._pace.lease, room, departments=free.keys()
-        )
-        for callback in due:
-            await self._launch(callback, free[callback.department])
-
-    async def _free_agents(self, open_callbacks: list[Callback]) -> dict[str, list[str]]:
-        """Who may be rung for each department; none while a caller waits in its queue."""
+        # Those of other dialers too: theirs may be about to ring, and the PBX does not know it yet.
+        await self._store.expire_overdue(self._clock.now())
+        open_callbacks = await self.resolve()
+        taken = {callback.agent for callback in open_callbacks if callback.state is not CallbackState.UNKNOWN}
         now = self._clock.now()
         status = await self._link.queue_status()
-        if not status.complete or (self._held_until is not None and now < self._held_until):
+        if not status.complete:
             # A caller who waits might be what is missing.
-            return {}
-        # Those of other dialers too: theirs may be about to ring, and the PBX does not know it yet.
-        busy = {callback.agent for callback in open_callbacks if callback.state is not CallbackState.UNKNOWN}
-        busy |= {running.attempt.agent for running in self._running.values()}
-        return self._not_busy(read_queue_status(status.items), busy)
+            return
+        queues = read_queue_status(status.items)
+        if self._held_until is not None and now < self._held_until:
+            await self._line.release_all(queues)
+            return
+        await self._deal(queues, {agent for agent in taken if agent}, now)
 
-    def _not_busy(
-        self, queues: Mapping[str, QueueView], busy: Collection[str | None]
-    ) -> dict[str, list[str]]:
-        found = {
-            department: [agent for agent in queue.free if agent not in busy]
-            for department, queue in queues.items()
-            if department in self._settings.departments and not queue.waiting
-        }
-        return {department: agents for department, agents in found.items() if agents}
+    async def _deal(self, queues: Mapping[str, QueueView], taken: Collection[str], now: datetime) -> None:
+        """Each department's list in turn: who is next is launched, or has his agent kept from the line."""
+        ours = [department for department in queues if department in self._settings.departments]
+        awake = await self._awake(await self._store.due_callbacks(now, departments=ours), now)
+        for department in ours:
+            queue = queues[department]
+            callbacks = [each for each in awake if each.department == department]
+            busy = {*taken, *(running.attempt.agent for running in self._running.values())}
+            free = [agent for agent in queue.free if agent not in busy]
+            dealt = turns(await self._line.places(queue, callbacks, now), len(free))
+            if await self._line.let_pass(department, queue, free, dealt.line):
+                # They came first and the PBX gives them their agents now; callbacks behind them wait for the next look.
+                continue
+            if dealt.hold:
+                await self._line.hold(department, queue)
+            for callback in await self._claim(dealt.launch) if dealt.launch else ():
+                await self._launch(callback, free)
+            if not dealt.hold:
+                # Last, and not those who are just being rung: the line would be given them in that instant.
+                rung = {running.attempt.agent for running in self._running.values()}
+                await self._line.release(department, queue, but=rung)
+
+    async def _claim(self, ids: Collection[str]) -> list[Callback]:
+        now = self._clock.now()
+        claimed = await self._store.claim_due(now, self._worker, self._pace.lease, len(ids), only=ids)
+        return sorted(claimed, key=lambda each: (each.came_at, each.id))
+
+    async def _awake(self, due: Collection[Callback], now: datetime) -> list[Callback]:
+        """Those who may be rung at this hour; the others go back to the queue until it is a decent one."""
+        allowed = {each.id: self._hours.next_call(each.department, each.number or "", now) for each in due}
+        asleep = [callback_id for callback_id, at in allowed.items() if at is None or at > now]
+        for callback in await self._claim(asleep) if asleep else ():
+            await self._wait_for(callback, allowed[callback.id], now)
+        return [each for each in due if each.id not in asleep]
 
     async def _launch(self, callback: Callback, free: list[str]) -> None:
         now = self._clock.now()
-        allowed = self._hours.next_call(callback.department, callback.number or "", now)
-        if allowed is None or allowed > now:
-            await self._wait_for(callback, allowed, now)
-            return
         taken = {running.attempt.agent for running in self._running.values()}
         left = [agent for agent in free if agent not in taken]
         spared = agents_to_spare(await self._store.attempts(callback.id), now, self._policy)

@@ -67,9 +67,8 @@ class Ledger:
     def _due(self, standing: Standing, now: datetime) -> datetime:
         callback = standing.callback
         start = max(callback.due_at or callback.created_at, callback.created_at)
-        own = self._settings.schedule_of(callback.department)
-        customer = self._hours.of_customer(callback.department, callback.number or "")
-        return due_time((own, *customer), start, timedelta(minutes=self._settings.promises.minutes))
+        both = self._hours.schedules(callback.department, callback.number or "")
+        return due_time(both, start, timedelta(minutes=self._settings.promises.minutes))
 
     def _say(self, standing: Standing, promise: Promise, happening: Happening, now: datetime) -> None:
         left = promise.seconds_left(now)

@@ -53,6 +53,7 @@ class Reception:
         self.cel.touch()
         self.free: dict[str, Sequence[str]] = {"sales": ("101", "102"), "support": ("103", "102")}
         self.waiting: dict[str, int] = {}
+        self.waited = 600
         self.live: set[str] = set()
         self.dialer = self.new_dialer()
 
@@ -74,17 +75,23 @@ class Reception:
         for queue, agents in self.free.items():
             items.append(raw_event("QueueParams", {"Queue": queue}))
             items += [self.member(queue, agent) for agent in agents]
-            items += [raw_event("QueueEntry", {"Queue": queue})] * self.waiting.get(queue, 0)
+            items += [
+                raw_event("QueueEntry", {"Queue": queue, "Uniqueid": f"w{number}", "Wait": str(self.waited)})
+                for number in range(self.waiting.get(queue, 0))
+            ]
         return ActionResult("QueueStatus", True, "", items=tuple(items), complete=complete)
 
     @staticmethod
-    def member(queue: str, agent: str, status: str = "1", paused: str = "0", in_call: str = "0"):
+    def member(
+        queue: str, agent: str, *, status: str = "1", paused: str = "0", in_call: str = "0", reason: str = ""
+    ):
         headers = {
             "Queue": queue,
             "Location": f"Local/{agent}@queue-member/n",
             "Status": status,
             "Paused": paused,
             "InCall": in_call,
+            "PausedReason": reason,
         }
         return raw_event("QueueMember", headers)
 

@@ -90,7 +90,8 @@ def test_a_member_that_is_not_ours_is_nobody(reception: Any) -> None:
     assert set(queues) == {"sales"}
 
 
-async def test_a_caller_who_waits_comes_before_a_callback(reception: Any) -> None:
+async def test_a_caller_who_waits_comes_before_a_callback_that_came_later(reception: Any) -> None:
+    reception.free = {"sales": ("101",)}
     callback = await reception.ask()
     reception.waiting["sales"] = 1
     await reception.tick()

@@ -153,21 +153,33 @@ class MemoryCallbacks:
         limit: int = 1,
         *,
         departments: Collection[str] | None = None,
+        only: Collection[str] | None = None,
     ) -> list[Callback]:
         """Longest due first."""
         now = utc(now)
         await self.expire_overdue(now)
+        ready = [each for each in self._ready(now, departments) if only is None or each.id in only]
+        return [self._keep(core.claim(each, worker, now, lease_seconds), now) for each in ready[:limit]]
+
+    async def due_callbacks(
+        self, now: datetime, *, departments: Collection[str] | None = None, limit: int = 200
+    ) -> list[Callback]:
+        """Longest kept place first."""
+        ready = self._ready(utc(now), departments)
+        return sorted(ready, key=lambda each: (each.came_at, each.id))[:limit]
+
+    def _ready(self, now: datetime, departments: Collection[str] | None) -> list[Callback]:
         in_use = {callback.number for callback in self._callbacks.values() if _in_use(callback, now)}
-        claimed: list[Callback] = []
+        found = []
         for callback in sorted(self._callbacks.values(), key=_turn(now)):
             ready = (
                 callback.state in core.CLAIMABLE and callback.due_at is not None and callback.due_at <= now
             )
             ready = ready and (departments is None or callback.department in departments)
-            if ready and callback.dialable and callback.number not in in_use and len(claimed) < limit:
+            if ready and callback.dialable and callback.number not in in_use:
                 in_use.add(callback.number)
-                claimed.append(self._keep(core.claim(callback, worker, now, lease_seconds), now))
-        return claimed
+                found.append(callback)
+        return found
 
     async def claim_callback(
         self, callback_id: str, worker: str, lease_seconds: float, *, at: datetime | None = None

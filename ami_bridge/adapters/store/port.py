@@ -198,19 +198,25 @@ class CallbackStore(Protocol):
         limit: int = 1,
         *,
         departments: Collection[str] | None = None,
+        only: Collection[str] | None = None,
     ) -> list[Callback]:
         """Take up to ``limit`` due callbacks for ``worker``, longest due first, after :meth:`expire_overdue`.
 
         Only callbacks with number and consent; never two of one number; none whose number is being dialled
         or was lost from sight within the last hour; of ``departments`` alone when given, so that those for
-        whom nobody is free do not stand before the others. What another worker is claiming in the same
-        instant is passed over, so fewer than are due may come back, even none: ask again.
+        whom nobody is free do not stand before the others; of the ids in ``only`` when given. What another
+        worker is claiming in the same instant is passed over, so fewer than are due may come back: ask again.
         """
 
     async def claim_callback(
         self, callback_id: str, worker: str, lease_seconds: float, *, at: datetime | None = None
     ) -> Callback:
         """Take this one, due or not, for a person at the desk; the holder's own claim is prolonged."""
+
+    async def due_callbacks(
+        self, now: datetime, *, departments: Collection[str] | None = None, limit: int = 200
+    ) -> list[Callback]:
+        """What :meth:`claim_due` would offer, claiming nothing; who has kept a place longest comes first."""
 
     async def renew_lease(
         self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None

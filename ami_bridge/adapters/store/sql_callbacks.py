@@ -151,6 +151,7 @@ class SqlCallbacks:
         limit: int = 1,
         *,
         departments: Collection[str] | None = None,
+        only: Collection[str] | None = None,
     ) -> list[Callback]:
         """Rows that another worker is just claiming are skipped, not waited for."""
         now = utc(now)
@@ -158,7 +159,7 @@ class SqlCallbacks:
         for tried in range(_CLAIM_TRIES):
             try:
                 async with self._database.writing() as connection:
-                    due = await load_callbacks(connection, _due(now, limit, departments))
+                    due = await load_callbacks(connection, _claimable(now, limit, departments, only))
                     claimed = [core.claim(callback, worker, now, lease_seconds) for callback in due]
                     await _update_claimed(connection, claimed)
                     await announce_all(connection, "callback", [after.id for after in claimed], now)
@@ -185,6 +186,14 @@ class SqlCallbacks:
             raise core.IllegalTransition(
                 f"callback {callback_id}", "queued", "claim", "its number is in other hands"
             ) from None
+
+    async def due_callbacks(
+        self, now: datetime, *, departments: Collection[str] | None = None, limit: int = 200
+    ) -> list[Callback]:
+        """Longest kept place first."""
+        c = t.callback.c
+        came_at = sa.func.coalesce(c.place_at, c.created_at)
+        return await self._read(_due(utc(now), departments).order_by(came_at, c.id).limit(limit))
 
     async def renew_lease(
         self, callback_id: str, fence: int, lease_seconds: float, *, now: datetime | None = None
@@ -313,11 +322,24 @@ def _of_channel(channel_uniqueid: str) -> sa.Select[Any]:
     return query.order_by(t.callback.c.created_at.desc()).limit(1)
 
 
-def _due(now: datetime, limit: int, departments: Collection[str] | None) -> sa.Select[Any]:
-    """The longest due callbacks, at most one per number, none of a number that is in somebody's hands.
+def _claimable(
+    now: datetime, limit: int, departments: Collection[str] | None, only: Collection[str] | None
+) -> sa.Select[Any]:
+    mine = t.callback.c
+    query = _due(now, departments)
+    if only is not None:
+        query = query.where(mine.id.in_([clean(each) for each in only]))
+    # For a row that changed meanwhile PostgreSQL asks the conditions on the row itself once more.
+    return (
+        query.order_by(mine.due_at, mine.created_at, mine.id).limit(limit).with_for_update(skip_locked=True)
+    )
 
-    Written so that the index of turns is read from its beginning and left after ``limit`` rows: the cost
-    does not grow with how many are due. (Numbering the rows of each telephone number by a window function
+
+def _due(now: datetime, departments: Collection[str] | None) -> sa.Select[Any]:
+    """Due callbacks, at most one per number, none of a number that is in somebody's hands.
+
+    Written so that the index of turns is read from its beginning and left after as many rows as are wanted: the
+    cost does not grow with how many are due. (Numbering the rows of each telephone number by a window function
     says the same and reads all of them.)
     """
     mine, other = t.callback.c, t.callback.alias("other").c
@@ -327,11 +349,7 @@ def _due(now: datetime, limit: int, departments: Collection[str] | None) -> sa.S
     before = sa.tuple_(other.due_at, other.created_at, other.id) < turn
     earlier = sa.and_(*_ready(other, now, departments), before)
     rival = sa.exists().where(other.number == mine.number, sa.or_(held, lost, earlier))
-    query = sa.select(t.callback).where(*_ready(mine, now, departments), ~rival)
-    # For a row that changed meanwhile PostgreSQL asks the conditions on the row itself once more.
-    return (
-        query.order_by(mine.due_at, mine.created_at, mine.id).limit(limit).with_for_update(skip_locked=True)
-    )
+    return sa.select(t.callback).where(*_ready(mine, now, departments), ~rival)
 
 
 def _ready(c: Any, now: datetime, departments: Collection[str] | None) -> tuple[sa.ColumnElement[bool], ...]:

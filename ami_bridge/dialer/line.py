@@ -1,0 +1,127 @@
+"""The callers on the line, as the dialer sees them: since when each waits, and keeping agents from them for a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from ami_bridge.adapters.ami import AmiError, AmiPort
+from ami_bridge.adapters.clock import Clock
+from ami_bridge.adapters.store import Store, StoreUnavailable
+from ami_bridge.core.callbacks import Callback
+from ami_bridge.core.places import Place, Side
+from ami_bridge.dialer.agents import HOLD_REASON, Member, OnTheLine, QueueView, read_queue_status
+
+log = logging.getLogger(__name__)
+
+# Callers whose beginning is remembered; more never wait at once.
+_MOST_KNOWN = 5_000
+_GUARD_SECONDS, _SILENT_SECONDS = 5.0, 20.0
+
+
+class Line:
+    """Asks and tells the PBX's queues. A hold is a pause of the members with a reason of ours.
+
+    Way not taken: to hold only the agent who will be free next; nobody can tell who that is. All members are
+    held, and let go as soon as the one who came free has been taken: a second or two.
+    """
+
+    def __init__(self, link: AmiPort, store: Store) -> None:
+        self._link = link
+        self._store = store
+        self._came_at: dict[str, datetime] = {}
+        self._held: dict[tuple[str, str], Member] = {}
+
+    async def places(self, queue: QueueView, callbacks: Iterable[Callback], now: datetime) -> list[Place]:
+        """Everybody who waits for this queue's agents, in no order."""
+        on_line = [Place(await self._since(each, now), Side.LINE, each.uniqueid) for each in queue.waiting]
+        return on_line + [Place(each.came_at, Side.CALLBACK, each.id) for each in callbacks]
+
+    async def _since(self, caller: OnTheLine, now: datetime) -> datetime:
+        """When the caller came. The call began before the queue did: four rings, perhaps another queue."""
+        known = self._came_at.get(caller.uniqueid)
+        if known is None:
+            call = await self._store.find_call_by_uniqueid(caller.uniqueid)
+            known = call.started_at if call is not None else now - timedelta(seconds=caller.seconds)
+            if len(self._came_at) >= _MOST_KNOWN:
+                self._came_at.clear()
+            self._came_at[caller.uniqueid] = known
+        return known
+
+    async def hold(self, department: str, queue: QueueView) -> None:
+        """Keep ``department``'s members from the line; whom others paused is not touched."""
+        for member in queue.members:
+            if not member.held and not member.away:
+                await self._pause(department, member, True)
+
+    async def let_pass(self, department: str, queue: QueueView, free: Collection[str], callers: int) -> bool:
+        """See that ``callers`` on the line have as many free agents whom nobody holds; True: some were let go."""
+        unheld = sum(member.agent in free and not member.held for member in queue.members)
+        held = [member for member in queue.members if member.agent in free and member.held]
+        passed = held[: max(0, callers - unheld)]
+        for member in passed:
+            await self._pause(department, member, False)
+        return bool(passed)
+
+    async def release(self, department: str, queue: QueueView, *, but: Collection[str] = ()) -> None:
+        """Give back all whom we hold, also those that a dialer before us left behind.
+
+        Those in ``but`` only when the PBX knows already that their phones are busy.
+        """
+        for member in queue.members:
+            if member.held and not (member.idle and member.agent in but):
+                await self._pause(department, member, False)
+
+    async def release_all(self, queues: Mapping[str, QueueView]) -> None:
+        """Nobody is launched for now, so nobody is held."""
+        for department, queue in queues.items():
+            await self.release(department, queue)
+
+    async def let_go(self) -> None:
+        """The dialer ends: no agent may stay held. Never raises for a PBX that is away."""
+        for (department, _), member in list(self._held.items()):
+            try:
+                await self._pause(department, member, False)
+            except AmiError as error:
+                log.warning(
+                    "%s stays held in '%s' until a dialer is back: %s", member.agent, department, error
+                )
+
+    async def _pause(self, department: str, member: Member, wanted: bool) -> None:
+        key = (department, member.agent)
+        if wanted:
+            self._held[key] = member
+        await self._link.queue_pause(member.interface, wanted, reason=HOLD_REASON, queue=department)
+        if not wanted:
+            self._held.pop(key, None)
+
+
+async def guard_holds(link: AmiPort, store: Store, node: str, clock: Clock) -> None:
+    """Run beside the bridge: when this node's dialer is silent, nobody may stay held because of it."""
+    while True:
+        await asyncio.sleep(_GUARD_SECONDS)
+        try:
+            await release_orphans(link, store, node, clock)
+        except (AmiError, StoreUnavailable) as error:
+            log.debug("Holds are looked at later: %s", error)
+
+
+async def release_orphans(link: AmiPort, store: Store, node: str, clock: Clock) -> int:
+    """Give held agents back to the line unless a dialer of ``node`` lives; how many there were."""
+    oldest = clock.now() - timedelta(seconds=_SILENT_SECONDS)
+    beats = await store.heartbeats()
+    if any((beat.service, beat.node) == ("dialer", node) and beat.at > oldest for beat in beats):
+        return 0
+    status = await link.queue_status()
+    released = 0
+    for department, queue in read_queue_status(status.items).items():
+        for member in queue.members:
+            if member.held:
+                log.warning(
+                    "%s was held for a callback in '%s' and no dialer lives: let go", member.agent, department
+                )
+                await link.queue_pause(member.interface, False, reason=HOLD_REASON, queue=department)
+                released += 1
+    return released
