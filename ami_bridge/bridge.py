@@ -44,6 +44,7 @@ from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy
 from ami_bridge.core.ringing import RingRule
 from ami_bridge.core.tracker import CallTracker
 from ami_bridge.follow_ups import FollowUps
+from ami_bridge.members import QueueMembers
 from ami_bridge.records_writer import RecordsWriter
 from ami_bridge.resume import MOST_ENTRIES, resume
 from ami_bridge.settings import Settings
@@ -83,6 +84,8 @@ class Bridge:
         self.writer = RecordsWriter(store, self._stored_form)
         self.follow_ups = FollowUps(settings, store, clock)
         self.wire = LiveWire(wire_path(settings.state_folder), self._live_form, self._live_forms)
+        self.members = QueueMembers(settings, link, self.wire.listened, self.wire.members)
+        self.wire.answer = self.members.answer
         self._inbox: asyncio.Queue[Incoming] = asyncio.Queue()
         self._timers: dict[str, Timer] = {}
         self._tasks: set[asyncio.Task[None]] = set()

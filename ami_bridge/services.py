@@ -83,6 +83,7 @@ async def run_bridge(settings: Settings) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(bridge.run())
                 group.create_task(bridge.wire.run())
+                group.create_task(bridge.members.run())
                 group.create_task(filer.run())
                 group.create_task(
                     CelKeeper(ChannelEventLog(cel_file(settings)), settings.channel_events).run()

@@ -15,7 +15,7 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ log = logging.getLogger(__name__)
 #: Events of one instant come in bursts; a call that changed five times within this is told once.
 GATHER_SECONDS = 0.02
 RECONNECT_SECONDS = 0.5
+ANSWER_SECONDS = 6.0
 #: Bytes that may wait for one reader: about ten thousand changes.
 MOST_WAITING = 8 * 1024 * 1024
 _LONGEST_LINE = 256 * 1024
 
 Form = Mapping[str, Any]
+Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 def wire_path(state_folder: Path) -> Path:
@@ -55,6 +57,9 @@ class LiveWire:
         self._changed: dict[str, Form | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._linked = False
+        self._members: Mapping[str, Any] = {}
+        self.answer: Answer | None = None
+        """What a desk's requests are given to."""
         self._run = secrets.token_hex(8)
         self._seq = 0
 
@@ -75,6 +80,15 @@ class LiveWire:
         if linked != self._linked:
             self._linked = linked
             self._send([{"linked": linked}])
+
+    def listened(self) -> bool:
+        """Whether a desk is there."""
+        return bool(self._readers)
+
+    def members(self, members: Mapping[str, Any]) -> None:
+        """The state of the queues' members changed."""
+        self._members = members
+        self._send([{"members": members}])
 
     def picture_changed(self) -> None:
         """After a gap every call may have changed: a new picture for everybody."""
@@ -103,23 +117,24 @@ class LiveWire:
         self._readers.add(writer)
         self._greet(writer)
         try:
-            while await reader.read(4096):  # nothing is expected; the end of it is
-                pass
-        except OSError:
-            pass
+            while line := await reader.readline():
+                await self._reply(line, writer)
+        except (OSError, ValueError):
+            pass  # gone, or no desk of ours
         finally:
             self._readers.discard(writer)
             writer.transport.abort()
 
+    async def _reply(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+        asked = json.loads(line)
+        done = await self.answer(asked) if self.answer is not None else {"ok": False}
+        writer.write(_line({"answer": asked.get("ask"), **done}))
+
     def _greet(self, writer: asyncio.StreamWriter) -> None:
         """The whole picture. No event can come in between, because nothing is awaited here."""
         calls = list(self._open_calls())
-        hello: dict[str, Any] = {
-            "hello": self._run,
-            "seq": self._seq,
-            "linked": self._linked,
-            "calls": len(calls),
-        }
+        hello: dict[str, Any] = {"hello": self._run, "seq": self._seq, "linked": self._linked}
+        hello |= {"calls": len(calls), "members": self._members}
         writer.write(b"".join(_line(item) for item in [hello, *({"call": call} for call in calls)]))
 
     def _soon(self) -> None:
@@ -157,34 +172,73 @@ class WireLost(Exception):
     """The other end is gone, or a number was missing."""
 
 
-async def follow_wire(path: Path) -> AsyncGenerator[dict[str, Any] | None]:
-    """The desk's end: every message in order, for ever; None whenever the wire is down.
+class DeskWire:
+    """The desk's end of the wire at ``path``."""
 
-    After None a new ``hello`` begins everything afresh. A hole in the numbers counts as a lost wire.
-    """
-    while True:
-        with contextlib.suppress(OSError, WireLost, ValueError):
-            async for message in _messages(path):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: asyncio.StreamWriter | None = None
+        self._asked: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
+        self._last = 0
+
+    async def messages(self) -> AsyncGenerator[dict[str, Any] | None]:
+        """Every message in order, for ever; None whenever the wire is down.
+
+        After None a new ``hello`` begins everything afresh. A hole in the numbers counts as a lost wire.
+        """
+        while True:
+            with contextlib.suppress(OSError, WireLost, ValueError):
+                async for message in self._read():
+                    yield message
+            yield None
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def ask(self, what: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have the bridge do something. It comes back with ``ok``.
+
+        Raises:
+            WireLost: nobody answered in time; it may have been done.
+        """
+        if self._writer is None:
+            raise WireLost
+        self._last += 1
+        number = self._last
+        waiting: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = waiting
+        self._writer.write(_line({**what, "ask": number}))
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await waiting
+        except TimeoutError:
+            raise WireLost from None
+        finally:
+            self._asked.pop(number, None)
+
+    async def _read(self) -> AsyncGenerator[dict[str, Any]]:
+        reader, writer = await asyncio.open_unix_connection(self._path, limit=_LONGEST_LINE)
+        self._writer = writer
+        try:
+            seq = None
+            while line := await reader.readline():
+                message: dict[str, Any] = json.loads(line)
+                if "answer" in message:
+                    self._answered(message)
+                    continue
+                if "hello" in message:
+                    seq = message["seq"]
+                elif "seq" in message:
+                    if seq is None or message["seq"] != seq + 1:
+                        raise WireLost
+                    seq += 1
                 yield message
-        yield None
-        await asyncio.sleep(RECONNECT_SECONDS)
+        finally:
+            self._writer = None
+            writer.transport.abort()
 
-
-async def _messages(path: Path) -> AsyncGenerator[dict[str, Any]]:
-    reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_LINE)
-    try:
-        seq = None
-        while line := await reader.readline():
-            message: dict[str, Any] = json.loads(line)
-            if "hello" in message:
-                seq = message["seq"]
-            elif "seq" in message:
-                if seq is None or message["seq"] != seq + 1:
-                    raise WireLost
-                seq += 1
-            yield message
-    finally:
-        writer.transport.abort()
+    def _answered(self, message: Mapping[str, Any]) -> None:
+        waiting = self._asked.get(message["answer"])
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
 
 
 def _line(item: Mapping[str, Any]) -> bytes:

@@ -48,6 +48,24 @@ def tracker(
 
 
 @app.command()
+def desks(
+    number: Annotated[int, typer.Option("--desks", min=1, max=400, help="Browsers on the live feed.")] = 200,
+    calls: Annotated[float, typer.Option("--calls-per-second", min=0.1, max=200)] = 20.0,
+    seconds: Annotated[float, typer.Option(min=1.0, max=600.0)] = 20.0,
+    as_json: AsJson = False,
+) -> None:
+    """Desks on the live feed while calls run: missed updates, and the bridge's processor time with and without."""
+    from ami_bridge.bench.desks import Load, measure
+
+    figures = measure(Load(number, calls, seconds))
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    shown = ((key, f"{value:.3g}" if isinstance(value, float) else value) for key, value in figures.items())
+    print_table("Desks", ("figure", "value"), shown)
+
+
+@app.command()
 def claims(
     callbacks: Annotated[int, typer.Option(min=100, help="Due callbacks.")] = 10_000,
     workers: Annotated[int, typer.Option(min=1, max=32, help="Dialer processes.")] = 4,

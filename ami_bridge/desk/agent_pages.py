@@ -12,14 +12,17 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from agi.voice.cache import greeting_text
+from ami_bridge.adapters.live_wire import WireLost
 from ami_bridge.adapters.store import Store, StoredCall
 from ami_bridge.core.callbacks import Callback
+from ami_bridge.desk import words
 from ami_bridge.desk.auth import read_form
 from ami_bridge.desk.keys import SETTINGS, STORE
 from ami_bridge.desk.live import FEED
 from ami_bridge.desk.pages import Page, page_of, reader_of
 from ami_bridge.desk.rights import Account, Role, Scope, needs
 from ami_bridge.desk.shapes import NoteIn
+from ami_bridge.desk.trail import trace
 from ami_bridge.desk.view import (
     agent_names,
     callbacks_of_number,
@@ -39,6 +42,7 @@ from ami_bridge.settings import Settings
 
 #: Seconds after the call in which its note should stand (S11).
 NOTE_SECONDS = 180
+PAUSE_REASONS = ("break", "lunch", "notes", "meeting", "task")
 _EARLIER = 5
 _MOST_A_DAY = 500
 
@@ -110,9 +114,11 @@ async def desk(request: web.Request) -> web.Response:
         raise web.HTTPSeeOther("/wallboard")
     page = page_of(request)
     shown: dict[str, Any] = {"call": None}
+    first = {"direct": True, "name": "", "number_shown": "…", "department_name": "", "callback": None}
     if wanted := request.query.get("call"):
         shown = await _card(request, page, wanted)
-    return page.draw("agent.html", **shown, **await _side(request, page))
+    nothing: dict[str, Any] = {"calls": [], "callbacks": []}
+    return page.draw("agent.html", first=first, nothing=nothing, **shown, **await _side(request, page))
 
 
 @needs(Role.AGENT, Scope.CALLS_READ)
@@ -150,6 +156,25 @@ async def save_note(request: web.Request) -> web.StreamResponse:
     if "HX-Request" not in request.headers:
         raise web.HTTPSeeOther(f"/agent?call={call_id}")
     return page.draw("note_form.html", call=call, note=NoteShown(note.fields, note.version, stored=True))
+
+
+@needs(Role.AGENT, Scope.CALLS_READ)
+async def pause(request: web.Request) -> web.StreamResponse:
+    """Pause with a reason, or be available again (no reason): what the PBX then says is shown."""
+    page, account, feed = page_of(request), reader_of(request), request.app[FEED]
+    reason = (await read_form(request)).get("reason", "")
+    if reason not in ("", *PAUSE_REASONS):
+        raise web.HTTPBadRequest(text="Choose one of the reasons.")
+    asked = {"pause": account.extension, "paused": bool(reason), "reason": reason}
+    try:
+        done = (await feed.wire.ask(asked))["ok"]
+    except WireLost:
+        done = False
+    await trace(request.app[STORE], account, "agent.pause", account.extension, reason=reason, done=done)
+    if "HX-Request" not in request.headers:
+        raise web.HTTPSeeOther("/agent")
+    fault = "" if done else words.of(page.language)["not_changed"]
+    return page.draw("side.html", **await _side(request, page, fault))
 
 
 def _faults(error: ValidationError) -> dict[str, str]:
@@ -279,12 +304,14 @@ async def _side(request: web.Request, page: Page, fault: str = "") -> dict[str, 
         "waiting": await waiting_of(store, feed.board, account.departments, now),
         "departments": department_names(settings, language),
         "fault": fault,
+        "reasons": PAUSE_REASONS,
     }
 
 
 async def _day(store: Store, settings: Settings, account: Account, now: datetime) -> dict[str, Any]:
     """What this agent did today, and which calls still want a note."""
-    calls = await store.calls(since=start_of_day(settings, now), limit=_MOST_A_DAY)
+    since = start_of_day(settings, now)
+    calls = await store.calls(since=since, extension=account.extension, limit=_MOST_A_DAY)
     own = [call for call in calls if call.answered_by == account.extension]
     without = [call for call in own[:20] if call.ended_at and not await store.notes(call.id)]
     missed = sum(
@@ -301,3 +328,4 @@ def add_agent_pages(app: web.Application) -> None:
     app.router.add_get("/agent/card/{id}", card)
     app.router.add_get("/agent/side", side)
     app.router.add_post("/agent/note/{id}", save_note)
+    app.router.add_post("/agent/pause", pause)

@@ -135,6 +135,7 @@ class Board:
             self._link(False)
         elif "hello" in message:
             self._coming, self._expected, self._linked_then = [], message["calls"], message["linked"]
+            self.members = message.get("members") or {}
             self._look_whether_whole()
         elif "linked" in message:
             self._link(message["linked"])

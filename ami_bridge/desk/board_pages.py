@@ -86,8 +86,8 @@ async def parts(request: web.Request) -> web.Response:
 async def _shown(request: web.Request) -> dict[str, Any]:
     page, account, store = page_of(request), reader_of(request), request.app[STORE]
     board, settings, now = request.app[FEED].board, page.settings, datetime.now(UTC)
-    today = await store.calls(since=start_of_day(settings, now), limit=_MOST_A_DAY)
-    seen = [call for call in today if sees_department(account, call.department)]
+    since = start_of_day(settings, now)
+    seen = await store.calls(since=since, sight=account.sight, limit=_MOST_A_DAY)
     waiting = await waiting_of(store, board, account.departments, now)
     return {
         "live": _calls_now(board, account),

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from ami_bridge.adapters.live_wire import follow_wire, wire_path
+from ami_bridge.adapters.live_wire import DeskWire, wire_path
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.desk.board import Audience, Board, Frame, Position, audience_of, change_form, event_block, iso
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
@@ -44,7 +44,7 @@ class Feed:
         self.clients = 0
         self.closing = False
         self._store = store
-        self._wire = wire_path(settings.state_folder)
+        self.wire = DeskWire(wire_path(settings.state_folder))
         self._waiting: set[asyncio.Event] = set()
         self._reading = asyncio.Lock()
         self._begun = False
@@ -94,7 +94,7 @@ class Feed:
             woken.set()
 
     async def _follow_wire(self) -> None:
-        async with contextlib.aclosing(follow_wire(self._wire)) as messages:
+        async with contextlib.aclosing(self.wire.messages()) as messages:
             async for message in messages:
                 self.board.told(message)
                 self._wake()

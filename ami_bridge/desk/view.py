@@ -88,11 +88,7 @@ def sees_department(account: Account, department: str) -> bool:
 
 def sees_call(account: Account, call: StoredCall) -> bool:
     """A call of one's departments, or one that one's own phone took part in."""
-    own = account.extension
-    took_part = bool(own) and (
-        call.answered_by == own or any(leg.get("endpoint") == own for leg in call.record.get("legs") or ())
-    )
-    return took_part or sees_department(account, call.department)
+    return account.sight is None or account.sight.covers_call(call)
 
 
 @dataclass(frozen=True, slots=True)

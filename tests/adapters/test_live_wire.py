@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ami_bridge.adapters import live_wire
-from ami_bridge.adapters.live_wire import LiveWire, follow_wire
+from ami_bridge.adapters.live_wire import DeskWire, LiveWire, WireLost
 from ami_bridge.desk.board import Board
 
 
@@ -49,7 +49,7 @@ async def desk(path: Path) -> AsyncIterator[Board]:
     board = Board()
 
     async def follow() -> None:
-        async with contextlib.aclosing(follow_wire(path)) as messages:
+        async with contextlib.aclosing(DeskWire(path).messages()) as messages:
             async for message in messages:
                 board.told(message)
 
@@ -146,3 +146,30 @@ async def test_without_a_place_for_the_socket_the_bridge_goes_on(
     wire = LiveWire(tmp_path / ("x" * 200) / "live.sock", lambda _: None, list)
     await asyncio.wait_for(wire.run(), 5)
     assert "the desks will be slower" in caplog.text
+
+
+async def test_a_desk_asks_and_is_answered_and_says_so_when_nobody_is_there(path: Path) -> None:
+    wire, asked = DeskWire(path), []
+
+    async def answer(question: Any) -> dict[str, Any]:
+        asked.append(question)
+        return {"ok": question["paused"]}
+
+    async def follow() -> None:
+        async for _ in wire.messages():
+            pass
+
+    with pytest.raises(WireLost):
+        await wire.ask({"pause": "101", "paused": True})
+    async with listening(path, Calls()) as bridge:
+        bridge.answer = answer
+        following = asyncio.create_task(follow())
+        await until(lambda: bool(bridge._readers))
+        await until(lambda: wire._writer is not None)
+        first, second = await asyncio.gather(
+            wire.ask({"pause": "101", "paused": True}), wire.ask({"pause": "102", "paused": False})
+        )
+    assert (first["ok"], second["ok"]) == (True, False)
+    assert [question["pause"] for question in asked] == ["101", "102"]
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)

@@ -17,16 +17,35 @@
   async function open(call) {
     if (wanted === call.call_id) return;
     wanted = call.call_id;
-    const answer = await fetch(`/agent/card/${encodeURIComponent(call.call_id)}`, { headers: { "HX-Request": "true" } });
-    if (!answer.ok || wanted !== call.call_id) { wanted = ""; return; }
-    keepDraft();
-    stage.innerHTML = await answer.text(); // our own template: every value in it is escaped
-    shown = call.call_id;
+    first(call);
+    const whole = await fetched(call.call_id);
+    if (wanted !== call.call_id) return; // it has ended, or another call rings by now
     wanted = "";
+    if (whole === null) { shown = ""; return; } // the next event tries again
+    const shownAt = card().dataset.shownAt;
+    stage.innerHTML = whole; // our own template: every value in it is escaped
+    card().dataset.shownAt = shownAt;
     htmx.process(stage);
     restoreDraft();
-    follow(desk.calls.get(shown) || call);
-    card()?.setAttribute("data-shown-at", String(desk.now()));
+    follow(desk.calls.get(shown) || { call_id: shown, phase: "ended", agents: [], ringing: [] });
+  }
+
+  async function fetched(id) {
+    try {
+      const answer = await fetch(`/agent/card/${encodeURIComponent(id)}`, { headers: { "HX-Request": "true" } });
+      return answer.ok ? await answer.text() : null;
+    } catch { return null; }
+  }
+
+  // The ring counter and the number stand there at once; names, dossier and form follow when they are fetched.
+  function first(call) {
+    keepDraft();
+    stage.replaceChildren(document.getElementById("first").content.cloneNode(true));
+    const place = card();
+    place.dataset.call = shown = call.call_id;
+    place.dataset.shownAt = String(desk.now());
+    place.querySelector("h1").textContent = call.name || (call.number ? `+${call.number.replace(/^\+/, "")}` : "…");
+    follow(call);
   }
 
   function follow(call) {
@@ -52,7 +71,7 @@
 
   function leave() {
     keepDraft();
-    shown = "";
+    shown = wanted = "";
     stage.replaceChildren(document.getElementById("idle").content.cloneNode(true));
   }
 
