@@ -126,8 +126,10 @@ _HOLD = _Kind("lane_hold", "t-hold")
 def _lane(kind: _Kind, parts: Any, scale: _Scale, end: datetime) -> Lane:
     drawn = []
     for part in _dicts(parts):
-        begin, until = _at(part.get(kind.begins)), _at(part.get(kind.ends)) or end
-        if begin is not None:
+        begin, ended = _at(part.get(kind.begins)), _at(part.get(kind.ends))
+        until = ended or end
+        # A greeting whose end was not told is one that the other side heard too: that one is drawn.
+        if begin is not None and (ended is not None or kind is not _GREETING):
             told = f"{part.get(kind.named) or ''} {_seconds(begin, until)}".strip()
             drawn.append(scale.stretch(begin, until, kind.style, told))
     return Lane(kind.title, "", drawn)
