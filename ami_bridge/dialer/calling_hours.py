@@ -33,6 +33,10 @@ class CallingHours:
         """The hours of ``department``, and of ``number`` one schedule for each zone in which its owner may be."""
         return self._schedules(department, number)
 
+    def of_customer(self, department: str, number: str) -> tuple[Schedule, ...]:
+        """The hours of ``number`` alone."""
+        return self._schedules(department, number)[1:]
+
     def _find_schedules(self, department: str, number: str) -> tuple[Schedule, ...]:
         own = self._settings.schedule_of(department)
         hours = self._settings.callback.customer_hours
