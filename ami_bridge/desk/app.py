@@ -17,6 +17,8 @@ from ami_bridge.desk import (
     directory_api,
     export_api,
     health,
+    hooks,
+    hooks_api,
     live,
 )
 from ami_bridge.desk.agent_pages import add_agent_pages
@@ -35,7 +37,17 @@ from ami_bridge.settings import Settings
 
 #: Bytes of the largest body. A note's fields are at most 4,000 characters each.
 LARGEST_BODY = 64 * 1024
-_PARTS = (calls_api, callbacks_api, callback_actions, directory_api, export_api, live, accounts_api, health)
+_PARTS = (
+    calls_api,
+    callbacks_api,
+    callback_actions,
+    directory_api,
+    export_api,
+    hooks_api,
+    live,
+    accounts_api,
+    health,
+)
 
 
 def create_app(
@@ -56,6 +68,7 @@ def create_app(
     app[STORE], app[SETTINGS], app[TOKEN] = store, settings, token
     app[live.FEED], app[health.METRICS] = feed, health.Metrics(registry)
     app.cleanup_ctx.append(feed.follow)
+    app.cleanup_ctx.append(hooks.sending)
     app.on_shutdown.append(feed.close)
     app.on_response_prepare.append(safe_headers)
     add_login(app)

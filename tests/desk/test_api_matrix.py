@@ -39,7 +39,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "cancel_callback": {},
     "make_token": {"scopes": ["account"]},
     "add_user": {"name": "someone", "role": "supervisor"},
-    "add_webhook": {"url": "https://example.com/hook", "events": ["call"]},
+    "add_webhook": {"url": "http://127.0.0.1:9/hook", "events": ["call"]},
 }
 
 
@@ -98,7 +98,7 @@ async def foreign_records(store: Store) -> dict[str, str]:
     leg = {"uniqueid": "u1", "extension": "103"}
     await store.save_call({"call_id": callback.id, "department": "support", "legs": [leg]})
     # One id that is a call and a callback at once: so one path value fits both kinds of path.
-    return {"id": callback.id, "part": "name", "extension": "101", "name": "victim"}
+    return {"id": callback.id, "part": "name", "extension": "101", "name": "victim", "seq": "1"}
 
 
 async def traces_of(store: Store) -> tuple[object, ...]:
@@ -226,8 +226,12 @@ def test_no_question_that_the_document_allows_breaks_the_desk(served: str) -> No
     asked = 0
     for found in schema.get_all_operations():
         operation = found.ok()
-        if operation.path == "/api/v1/live":
-            continue  # it never ends; test_api_live asks it
+        # The feed never ends (test_api_live asks it), and a webhook to an address that was made up would be sent to.
+        if operation.path == "/api/v1/live" or (operation.method, operation.path) == (
+            "post",
+            "/api/v1/webhooks",
+        ):
+            continue
 
         @hypothesis_settings(
             max_examples=8,

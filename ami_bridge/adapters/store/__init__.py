@@ -16,6 +16,8 @@ from ami_bridge.adapters.store.entries import (
     AuditEntry,
     Change,
     Conversation,
+    DeliveryEntry,
+    DeliveryState,
     DepartmentEntry,
     DoNotCall,
     Heartbeat,
@@ -29,6 +31,7 @@ from ami_bridge.adapters.store.entries import (
     StoreUnavailable,
     TokenEntry,
     UserEntry,
+    WebhookEntry,
 )
 from ami_bridge.adapters.store.memory import MemoryStore
 from ami_bridge.adapters.store.port import AccountStore, CallbackStore, CallStore, DeskStore, Store
@@ -60,6 +63,8 @@ __all__ = [
     "CallbackStore",
     "Change",
     "Conversation",
+    "DeliveryEntry",
+    "DeliveryState",
     "DepartmentEntry",
     "DeskStore",
     "DoNotCall",
@@ -79,5 +84,6 @@ __all__ = [
     "StoredCall",
     "TokenEntry",
     "UserEntry",
+    "WebhookEntry",
     "opened_store",
 ]

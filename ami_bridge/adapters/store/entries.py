@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, TypedDict
 
 from ami_bridge.errors import FourthRingError
@@ -216,6 +217,44 @@ class AnsweredRequest:
     at: datetime
     status: int | None = None
     body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEntry:
+    """Where programs are told of changes of ``kinds``. ``after`` is the newest change that was filed."""
+
+    id: str
+    url: str
+    kinds: tuple[str, ...]
+    secret: str = field(repr=False)
+    created_by: str
+    created_at: datetime
+    after: int = 0
+    active: bool = True
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    WAITING = "waiting"
+    ARRIVED = "arrived"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryEntry:
+    """One change on its way to one webhook. ``status`` and ``fault`` are the last answer's."""
+
+    webhook: str
+    seq: int
+    kind: str
+    subject: str
+    at: datetime
+    state: DeliveryState
+    attempts: int
+    due_at: datetime
+    status: int | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

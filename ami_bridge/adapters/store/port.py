@@ -17,6 +17,8 @@ from ami_bridge.adapters.store.entries import (
     AuditEntry,
     Change,
     Conversation,
+    DeliveryEntry,
+    DeliveryState,
     DepartmentEntry,
     DoNotCall,
     Heartbeat,
@@ -28,6 +30,7 @@ from ami_bridge.adapters.store.entries import (
     TokenEntry,
     UserEntry,
     UserFields,
+    WebhookEntry,
 )
 from ami_bridge.adapters.store.sight import Place, Sight
 from ami_bridge.core.callbacks import (
@@ -412,7 +415,37 @@ class AccountStore(Protocol):
         """End the session with the id ``only``, or all but ``but``; returns how many."""
 
 
-class Store(CallStore, CallbackStore, PromiseStore, DeskStore, AccountStore, Protocol):
+class HookStore(Protocol):
+    """Webhooks and their outbox: the change feed, filed once for each webhook, then sent until it arrives."""
+
+    async def save_webhook(self, webhook: WebhookEntry) -> None:
+        """Insert or replace, but for how far its changes have been filed. A new one starts at the present."""
+
+    async def webhooks(self) -> list[WebhookEntry]:
+        """All, oldest first."""
+
+    async def drop_webhook(self, webhook_id: str) -> bool:
+        """Forget it and its outbox; False when there was none."""
+
+    async def file_deliveries(self, now: datetime) -> int:
+        """File what has changed since the last time, for every active webhook; returns how much."""
+
+    async def take_deliveries(self, now: datetime, hold: timedelta, limit: int) -> list[DeliveryEntry]:
+        """Due deliveries of active webhooks, longest due first. Nobody else gets them before ``hold`` is over."""
+
+    async def save_delivery(self, delivery: DeliveryEntry) -> None:
+        """Keep how it went, unless its webhook is gone."""
+
+    async def deliveries(
+        self, webhook_id: str, *, states: Collection[DeliveryState] | None = None, limit: int = 100
+    ) -> list[DeliveryEntry]:
+        """The outbox of one webhook, newest first."""
+
+    async def drop_deliveries(self, before: datetime) -> int:
+        """Forget those that arrived or were given up before then; returns how many."""
+
+
+class Store(CallStore, CallbackStore, PromiseStore, DeskStore, AccountStore, HookStore, Protocol):
     """The whole port."""
 
     async def open(self) -> None:

@@ -366,3 +366,32 @@ change = sa.Table(
     sa.Column("at", Instant(), nullable=False),
     sqlite_autoincrement=True,  # a pruned number is never given out again
 )
+
+webhook = sa.Table(
+    "webhook",
+    metadata,
+    sa.Column("id", sa.Text(), primary_key=True),
+    sa.Column("url", sa.Text(), nullable=False),
+    sa.Column("kinds", Document, nullable=False),
+    sa.Column("secret", sa.Text(), nullable=False),
+    _text("created_by"),
+    sa.Column("created_at", Instant(), nullable=False),
+    sa.Column("after", sa.BigInteger(), nullable=False),
+    sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.true()),
+)
+
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("webhook", sa.ForeignKey("webhook.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text(), nullable=False),
+    _text("subject"),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("state", sa.Text(), nullable=False),
+    sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("due_at", Instant(), nullable=False),
+    sa.Column("status", sa.Integer()),
+    _text("fault"),
+    sa.Index("ix_delivery_state_due_at", "state", "due_at"),
+)
