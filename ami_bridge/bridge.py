@@ -46,7 +46,7 @@ from ami_bridge.core.tracker import CallTracker
 from ami_bridge.follow_ups import FollowUps
 from ami_bridge.members import QueueMembers
 from ami_bridge.records_writer import RecordsWriter
-from ami_bridge.resume import MOST_ENTRIES, resume
+from ami_bridge.resume import LongCallKeeper, entries_to_resume, resume
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,8 @@ class Bridge:
         self.wire = LiveWire(wire_path(settings.state_folder), self._live_form, self._live_forms)
         self.members = QueueMembers(settings, link, self.wire.listened, self.wire.members)
         self.wire.answer = self.members.answer
+        self._long_calls = LongCallKeeper(self.tracker, journal, clock)
+        self._seq = 0  # of the entry that is handled
         self._inbox: asyncio.Queue[Incoming] = asyncio.Queue()
         self._timers: dict[str, Timer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,9 +107,9 @@ class Bridge:
         Their ring clocks are not taken up: what happened in the gap is not known, and the dialplan's own
         time-out moves a ringing caller a little later.
         """
-        since = max(0, self._journal.synced_seq - MOST_ENTRIES)
-        entries = self._journal.entries(since)
+        entries = entries_to_resume(self._journal)
         ended = await asyncio.to_thread(resume, self.tracker, entries, self._settings.node.name)
+        await asyncio.to_thread(self._long_calls.taken_up)
         self._beside(self._save_ended(ended))
 
     async def _save_ended(self, records: Sequence[CallRecord]) -> None:
@@ -136,10 +138,11 @@ class Bridge:
     async def _take(self, item: Incoming) -> None:
         match item:
             case RawEvent():
-                self._journal.append(item)
+                self._seq = self._journal.append(item)
                 event = parse(item.headers, item.received_at, self._settings.node.name)
                 if event is not None:
                     self._follow(self.tracker.apply(event))
+                self._long_calls.look(self._seq)
                 if isinstance(event, TalkingChanged):
                     self._talk_changed(event.uniqueid)
             case RingDeadline(call_id=call_id):
@@ -172,8 +175,8 @@ class Bridge:
             return self._without_snapshot(str(error))
         if not shown.success or not shown.complete:
             return self._without_snapshot("the list of channels is not whole")
-        for channel in shown.items:
-            self._journal.append(channel)
+        told = [self._journal.append(channel) for channel in shown.items]
+        self._seq = min(told, default=self._seq)
         channels = [parse(item.headers, item.received_at, self._settings.node.name) for item in shown.items]
         live = [channel for channel in channels if isinstance(channel, ChannelShown)]
         taken = SnapshotTaken(self._clock.now(), len(shown.items))
@@ -206,6 +209,7 @@ class Bridge:
             return
         if isinstance(fact, CallStarted):
             log.info("call %s started", fact.call_id)
+            self._long_calls.began(fact.call_id, self._seq)
         self.writer.changed(fact.call_id)
         self.wire.changed(fact.call_id)
 

@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 from ami_bridge.adapters.ami import ActionResult, FakeAmiLink, raw_event
+from ami_bridge.adapters.channel_event_log import ChannelEventLog
 from ami_bridge.adapters.clock import FakeClock
 from ami_bridge.adapters.journal import Journal
+from ami_bridge.adapters.lost_links import Listening, LostLink
 from ami_bridge.adapters.store import MemoryStore
 from ami_bridge.bench.stream import NODE, ami_events
 from ami_bridge.bench.tracker import headers_of
 from ami_bridge.bridge import Bridge
-from ami_bridge.cli.recording import gap_rows, record_stretch
+from ami_bridge.cli.recording import gap_rows, record_stretch, silence_rows
 from ami_bridge.errors import FourthRingError
 from ami_bridge.replay import replay_file
 from ami_bridge.resources import shipped_folder
@@ -164,3 +166,31 @@ def test_what_a_gap_leaves_unknown_is_said() -> None:
     assert first["unknown"] == ["how it went on", "when it ended", "who hung up first"]
     assert first["seconds"] == 10.5
     assert second["unknown"] == ["holds, transfers and queue moves during the gap"]
+
+
+def test_a_gap_that_touched_no_known_call_is_told_too(tmp_path: Path) -> None:
+    """A call that came and went meanwhile is in no record; the PBX's own log counts it."""
+    lost = LostLink(START, START + timedelta(seconds=10), "cut")
+    before = LostLink(None, START - timedelta(days=1), "before the journal begins")
+    open_end = LostLink(START + timedelta(hours=1), None, "gone")
+    log = ChannelEventLog(tmp_path / "fourthring.csv")
+
+    def line(kind: str, seconds: float, uniqueid: str, linkedid: str) -> str:
+        stamp = (START + timedelta(seconds=seconds)).timestamp()
+        return f'"{kind}","{stamp:.6f}","{uniqueid}","{linkedid}","PJSIP/101-1","",""\n'
+
+    within = (("a", "a", 1, 9), ("b", "a", 2, 8), ("c", "c", -1, 5), ("d", "d", 5, 11), ("e", "e", 3, 4))
+    log.file.write_text(
+        "".join(
+            line("CHAN_START", first, uniqueid, linkedid) + line("CHAN_END", last, uniqueid, linkedid)
+            for uniqueid, linkedid, first, last in within
+        )
+    )
+    heard = Listening((before, lost, open_end), None)
+    closed, still = silence_rows(heard, log, None, None)
+    assert (closed["call_id"], closed["seconds"]) == ("", 10.0)
+    assert closed["unknown"] == ["calls that began and ended meanwhile: 2 in the PBX's log"]
+    assert (still["found_at"], still["seconds"]) == (None, None)
+    assert list(silence_rows(heard, log, START + timedelta(minutes=1), START + timedelta(minutes=5))) == []
+    log.file.unlink()
+    assert next(silence_rows(heard, log, None, None))["unknown"] == ["calls that began and ended meanwhile"]

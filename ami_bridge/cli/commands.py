@@ -156,7 +156,8 @@ def calls(
     until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")] = 100,
     gaps: Annotated[
-        bool, typer.Option("--gaps", help="Only calls touched by a lost link: when, and what is not known.")
+        bool,
+        typer.Option("--gaps", help="When nobody listened, which calls that touched, and what is not known."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -171,7 +172,9 @@ def calls(
 
     found = with_store(config, ask)
     if gaps:
-        _print_gaps([call.record for call in found if call.record.get("gaps")][:limit], as_json)
+        touched = [call.record for call in found if call.record.get("gaps")][:limit]
+        period = parse_instant(since, "--since"), parse_instant(until, "--until")
+        _print_gaps(recording.all_gap_rows(load_settings(config), touched, *period), as_json)
         return
     if as_json:
         print_json_lines(call.record for call in found)
@@ -208,13 +211,12 @@ def calls(
     )
 
 
-def _print_gaps(records: list[Any], as_json: bool) -> None:
-    rows = list(recording.gap_rows(records))
+def _print_gaps(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json_lines(rows)
         return
     columns = ("id", "started", "from", "disposition", "lost", "found", "seconds", "not known")
-    print_table("Calls touched by a lost link", columns, (list(row.values()) for row in rows))
+    print_table("Gaps", columns, (list(row.values()) for row in rows))
 
 
 @app.command()

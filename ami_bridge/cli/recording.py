@@ -10,8 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ami_bridge.adapters.channel_event_log import ChannelEventLog
 from ami_bridge.adapters.journal import JournalEntry, read_journal
+from ami_bridge.adapters.lost_links import Listening, LostLink, listening
+from ami_bridge.core.channel_events import ChannelStories
 from ami_bridge.errors import FourthRingError
+from ami_bridge.render import cel_file
+from ami_bridge.settings import Settings
 
 # The store is asked for this many calls at the most before those without a gap are left out.
 MOST_CALLS = 100_000
@@ -85,6 +90,69 @@ def gap_rows(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                 "seconds": _seconds(gap.get("lost_at"), gap.get("found_at")),
                 "unknown": unknown_of(record, gap),
             }
+
+
+def all_gap_rows(
+    settings: Settings, records: Iterable[Mapping[str, Any]], since: datetime | None, until: datetime | None
+) -> list[dict[str, Any]]:
+    """What ``calls --gaps`` tells: the calls of ``records`` that a gap touched, and every gap of this node."""
+    heard = listening(settings.state_folder / "journal", settings.node.name, since)
+    return [
+        *gap_rows(records),
+        *silence_rows(heard, ChannelEventLog(cel_file(settings)), since, until),
+    ]
+
+
+def silence_rows(
+    heard: Listening, log: ChannelEventLog, since: datetime | None, until: datetime | None
+) -> Iterator[dict[str, Any]]:
+    """One row for each stretch in which nobody listened, whether it touched a known call or not.
+
+    Calls that began and ended within it are in no record; the PBX's own log says how many there were.
+    """
+    lost = [
+        each for each in heard.lost if each.lost_at is not None and (until is None or each.lost_at < until)
+    ]
+    if not lost:
+        return
+    earliest = min(each.lost_at for each in lost if each.lost_at is not None)
+    stories = ChannelStories()
+    stories.take_all(log.events(earliest))
+    for each in lost:
+        if since is not None and each.found_at is not None and each.found_at < since:
+            continue
+        yield {
+            "call_id": "",
+            "started_at": None,
+            "caller_number": "",
+            "disposition": "",
+            "lost_at": _text(each.lost_at),
+            "found_at": _text(each.found_at),
+            "seconds": _seconds(_text(each.lost_at), _text(each.found_at)),
+            "unknown": [_unseen(each, stories) if log.exists else "calls that began and ended meanwhile"],
+        }
+
+
+def _unseen(lost: LostLink, stories: ChannelStories) -> str:
+    within: set[str] = set()
+    for story in stories.by_uniqueid.values():
+        # A call has the uniqueid of its first channel as its linkedid.
+        first = story.uniqueid in story.linkedids
+        if first and _was_within(story.started_at, lost) and _was_within(story.ended_at, lost):
+            within.add(story.uniqueid)
+    return f"calls that began and ended meanwhile: {len(within)} in the PBX's log"
+
+
+def _was_within(instant: datetime | None, lost: LostLink) -> bool:
+    return (
+        instant is not None
+        and (lost.lost_at is None or instant >= lost.lost_at)
+        and (lost.found_at is None or instant <= lost.found_at)
+    )
+
+
+def _text(instant: datetime | None) -> str | None:
+    return instant.isoformat(timespec="milliseconds") if instant is not None else None
 
 
 def unknown_of(record: Mapping[str, Any], gap: Mapping[str, Any]) -> list[str]:

@@ -95,6 +95,20 @@ class SnapshotFailed:
     name: str = "SnapshotFailed"
 
 
+@dataclass(frozen=True, slots=True)
+class LongCalls:
+    """Calls go on that began long ago: entry ``since_seq`` and those after it hold their beginnings.
+
+    ``ids`` are the uniqueids of all their channels, with a space between: so a bridge that starts again finds
+    their events among those of many thousand other calls.
+    """
+
+    at: datetime
+    since_seq: int
+    ids: str
+    name: str = "LongCalls"
+
+
 StreamItem = RawEvent | LinkReady | LinkLost | EventGap | SnapshotWanted
 
 
