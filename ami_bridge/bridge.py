@@ -107,10 +107,12 @@ class Bridge:
         Their ring clocks are not taken up: what happened in the gap is not known, and the dialplan's own
         time-out moves a ringing caller a little later.
         """
-        entries = entries_to_resume(self._journal)
-        ended = await asyncio.to_thread(resume, self.tracker, entries, self._settings.node.name)
-        await asyncio.to_thread(self._long_calls.taken_up)
-        self._beside(self._save_ended(ended))
+        self._beside(self._save_ended(await asyncio.to_thread(self._read_journal)))
+
+    def _read_journal(self) -> list[CallRecord]:
+        ended = resume(self.tracker, entries_to_resume(self._journal), self._settings.node.name)
+        self._long_calls.taken_up()
+        return ended
 
     async def _save_ended(self, records: Sequence[CallRecord]) -> None:
         """What ended shortly before we were killed may not have reached the store."""

@@ -67,6 +67,14 @@ class Desk:
         self.bridge = Bridge(parse_settings(document), self.link, self.journal, self.store, self.clock)
         self.link.restore()
 
+    async def start(self) -> asyncio.Task[None]:
+        """Run the bridge; returns once it listens: before that it reads what an earlier one left, in a thread."""
+        running = asyncio.create_task(self.bridge.run())
+        async with asyncio.timeout(20):
+            while "SnapshotTaken" not in await self.journalled():  # noqa: ASYNC110 - its fake has no event
+                await asyncio.sleep(0.005)
+        return running
+
     async def settle(self) -> None:
         """Let everything that can happen now happen."""
         for _ in range(30):
@@ -114,8 +122,7 @@ class Desk:
 @pytest.fixture
 async def desk() -> AsyncIterator[Desk]:
     made = Desk()
-    running = asyncio.create_task(made.bridge.run())
-    await made.settle()
+    running = await made.start()
     yield made
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -350,8 +357,7 @@ async def test_a_capture_is_finished_when_the_call_ends(desk: Desk) -> None:
 
 async def test_a_call_that_ends_just_before_the_stop_is_still_stored() -> None:
     desk = Desk()
-    running = asyncio.create_task(desk.bridge.run())
-    await desk.settle()
+    running = await desk.start()
     await desk.call_that_rings()
     await desk.hang_up()
     assert await desk.store.calls() == []
