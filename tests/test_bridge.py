@@ -13,7 +13,7 @@ import pytest
 from ami_bridge.adapters.ami import ActionResult, EventGap, FakeAmiLink, raw_event
 from ami_bridge.adapters.ami.errors import AmiLost
 from ami_bridge.adapters.clock import FakeClock
-from ami_bridge.adapters.journal import MemoryJournal
+from ami_bridge.adapters.memory_journal import MemoryJournal
 from ami_bridge.adapters.store import MemoryStore, StoreUnavailable
 from ami_bridge.bridge import Bridge
 from ami_bridge.core.callbacks import CallbackState

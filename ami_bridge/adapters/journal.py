@@ -168,10 +168,10 @@ def read_journal(
     for index, path in enumerate(segments):
         if isinstance(since, int) and _ends_before(since, path, segments[index + 1 : index + 2]):
             continue
-        yield from _read_segment(path, since, told, _pattern(mentioning))
+        yield from _read_segment(path, since, told, pattern_of(mentioning))
 
 
-def _pattern(mentioning: Collection[str] | None) -> re.Pattern[str] | None:
+def pattern_of(mentioning: Collection[str] | None) -> re.Pattern[str] | None:
     """Quotes within a value are escaped, so no text of a stranger can look like a value, or like a marker."""
     if mentioning is None:
         return None
@@ -461,45 +461,3 @@ class Journal:
                 os.posix_fallocate(reserve.fileno(), 0, _RESERVE_BYTES)
         except OSError:
             self._reserve.unlink(missing_ok=True)
-
-
-class MemoryJournal:
-    """The fake that ships: the same port, nothing on a disk. Whatever is flushed counts as durable."""
-
-    def __init__(self, node: str = "fr1") -> None:
-        self.node = node
-        self._lines: list[str] = []
-        self._synced = 0
-        self._closed = False
-
-    @property
-    def synced_seq(self) -> int:
-        """The last sequence number that counts as durable."""
-        return self._synced
-
-    def append(self, item: Journalled) -> int:
-        """Keep the item as its line, so that what cannot be written fails here too."""
-        if self._closed:
-            raise JournalError("The journal is closed; nothing more can be written to it.")
-        self._lines.append(to_line(len(self._lines) + 1, item))
-        return len(self._lines)
-
-    async def flush(self) -> bool:
-        """All is durable from here."""
-        self._synced = len(self._lines)
-        return True
-
-    async def close(self) -> None:
-        """Flush and end."""
-        await self.flush()
-        self._closed = True
-
-    def entries(
-        self, since: int | None = None, mentioning: Collection[str] | None = None
-    ) -> Iterator[JournalEntry]:
-        """What counts as durable, from ``since`` on."""
-        wanted = _pattern(mentioning)
-        for line in self._lines[: self._synced]:
-            entry = from_line(line)
-            if (since is None or entry.seq >= since) and (wanted is None or wanted.search(line)):
-                yield entry

@@ -23,9 +23,9 @@ from ami_bridge.adapters.journal import (
     Journal,
     JournalError,
     JournalPort,
-    MemoryJournal,
     read_journal,
 )
+from ami_bridge.adapters.memory_journal import MemoryJournal
 
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 QUICK_MS = 5
