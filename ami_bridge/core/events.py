@@ -15,16 +15,14 @@ from typing import Any
 from ami_bridge.core.event_types import Event
 from ami_bridge.core.header_values import Headers, flat_text
 from ami_bridge.core.matched import MatchedHeaders
-from ami_bridge.core.read_channels import CHANNEL_READERS
-from ami_bridge.core.read_services import SERVICE_READERS
+from ami_bridge.core.read_channels import CHANNEL_READINGS
+from ami_bridge.core.read_services import SERVICE_READINGS
 
 __all__ = ["READ_EVENTS", "Headers", "parse"]
 
-_READERS = CHANNEL_READERS | SERVICE_READERS
+_READINGS = {**CHANNEL_READINGS, **SERVICE_READINGS}
 
-_OPENING = ("Event", "SystemName", "Timestamp")
-
-READ_EVENTS: frozenset[str] = frozenset(_READERS)
+READ_EVENTS: frozenset[str] = frozenset(_READINGS)
 """The names of all AMI events that anybody reads; an adapter may drop every other before decoding."""
 
 
@@ -36,25 +34,30 @@ def parse(headers: Headers, received_at: datetime | None = None, node: str = "")
         received_at: used where Asterisk sent no ``Timestamp`` (``timestampevents=no``).
         node: when given, events of another ``SystemName`` are not ours and give None.
     """
-    kind: object
-    system: object
+    form = headers.form if type(headers) is MatchedHeaders else None
+    kind = headers.get("Event") if form is None else form.kind
+    reading = _READINGS.get(kind) if type(kind) is str else None
+    if reading is None:
+        return None
     stamp: Any
     if type(headers) is MatchedHeaders:
-        form = headers.form
-        kind, system, stamp = form.kind, form.system, headers.found[form.stamp_place]
+        # Its values are text, none is longer than it may be, and what it lacks has a group that is empty.
+        system, stamp = headers.form.system, headers.found[headers.form.stamp_place]
+        values = headers.found.group(*headers.form.places[reading])
     else:
-        kind, system, stamp = map(headers.get, _OPENING)
-    reader = _READERS.get(kind) if type(kind) is str else None
-    if reader is None or (node and system != node and system is not None):
+        system, stamp = headers.get("SystemName"), headers.get("Timestamp")
+        values = reading.of(headers)
+    if node and system != node and system is not None:
         return None
-    if stamp is None:
-        return reader(headers, received_at)
-    at: datetime | None
-    try:
-        at = datetime.fromtimestamp(float(stamp), UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        at = _instant_of_odd(stamp, received_at)
-    return reader(headers, at)
+    at = received_at
+    if stamp is not None:
+        try:
+            at = datetime.fromtimestamp(float(stamp), UTC)
+        except (TypeError, ValueError, OverflowError, OSError):
+            at = _instant_of_odd(stamp, received_at)
+    if reading.besides is not None:
+        return reading.build(at, (*values, reading.besides(headers)))
+    return reading.build(at, values)
 
 
 def _instant_of_odd(stamp: object, otherwise: datetime | None) -> datetime | None:

@@ -7,9 +7,11 @@ The header names themselves are known in :mod:`ami_bridge.core.read_channels` an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from operator import itemgetter
+from typing import Any
 
-from ami_bridge.core.matched import MatchedHeaders
+from ami_bridge.core.event_types import Event
 
 Headers = Mapping[str, str | list[str]]
 
@@ -52,11 +54,9 @@ def text_of(headers: Headers, name: str) -> str:
     return value if type(value) is str and len(value) <= LONGEST_TEXT else flat_text(value)
 
 
-def id_of(headers: Headers, name: str) -> str:
-    value = headers.get(name)
-    if type(value) is not str:
-        value = flat_text(value)
-    return value if len(value) <= LONGEST_UNIQUEID else ""
+def _value_of(headers: Headers, name: str) -> str:
+    value = text_of(headers, name)
+    return value if len(value) <= longest(name) else ""
 
 
 def number_in(value: str) -> str:
@@ -77,35 +77,48 @@ def _unescape(value: str) -> str:
     return "".join(out)
 
 
-_IDS = frozenset({"Uniqueid", "Linkedid", "DestUniqueid", "DestLinkedid", "BridgeUniqueid", "SwapUniqueid"})
+def longest(name: str) -> int:
+    """How many characters the value of the header ``name`` may have."""
+    return LONGEST_UNIQUEID if name.endswith(("Uniqueid", "Linkedid", "BridgeId")) else LONGEST_TEXT
 
 
 class Reading:
-    """Takes several headers out of an event at once, as plain text of a sane length."""
+    """How one kind of event is read: which headers it takes, and what it makes of their values.
 
-    __slots__ = ("_get", "_ids_of", "names", "optional")
+    All headers are taken at once: from a match by their places, from a dict by one ``itemgetter``.
+    """
 
-    def __init__(self, *names: str, optional: tuple[str, ...] = ()) -> None:
+    __slots__ = ("_get", "_ids_of", "besides", "build", "names", "optional")
+
+    def __init__(
+        self,
+        build: Callable[[datetime | None, Any], Event | None],
+        *names: str,
+        optional: tuple[str, ...] = (),
+        besides: Callable[[Headers], object] | None = None,
+    ) -> None:
         """
         Args:
-            names: headers that an event of this kind always has; two or more, among them an identifier.
+            build: called with the instant and the values in order; gives None when it lacks what the kind needs.
+            names: headers that an event of this kind nearly always has; two or more, among them an identifier.
             optional: headers that it may have; they come last.
+            besides: takes what else is to be known out of all headers; it is the last of the values.
         """
+        self.build = build
         self.names = names
         self.optional = optional
-        places = [place for place, name in enumerate(names + optional) if name in _IDS]
+        self.besides = besides
+        places = [place for place, name in enumerate(names + optional) if longest(name) == LONGEST_UNIQUEID]
         self._ids_of: Callable[[tuple[str, ...]], Iterable[str]] = itemgetter(*places)
         self._get: Callable[[Headers], tuple[str, ...]] = itemgetter(*names)
 
     def of(self, headers: Headers) -> tuple[str, ...]:
-        """The values in order; what is missing, and an identifier that is too long, is empty."""
+        """The values in order, as plain text of a sane length; what is missing, and an identifier that is too
+        long, is empty."""
         try:
-            if type(headers) is MatchedHeaders:
-                values = headers.found.group(*headers.form.places[self])
-            else:
-                values = self._get(headers)
-                if self.optional:
-                    values += tuple(text_of(headers, name) for name in self.optional)
+            values = self._get(headers)
+            if self.optional:
+                values += tuple(text_of(headers, name) for name in self.optional)
             # TypeError when a value is no text. What is short together is short each for itself.
             together = len("".join(values))
             if together <= LONGEST_UNIQUEID:
@@ -114,8 +127,7 @@ class Reading:
                 return values
         except (KeyError, TypeError):
             pass
-        names = self.names + self.optional
-        return tuple(id_of(headers, name) if name in _IDS else text_of(headers, name) for name in names)
+        return tuple(_value_of(headers, name) for name in self.names + self.optional)
 
 
 _CHANNEL_STATES = {str(number): number for number in range(11)}
@@ -132,8 +144,8 @@ def cause_in(value: str) -> int:
         return 0
 
 
-def whole_of(headers: Headers, name: str, otherwise: int = 0) -> int:
+def whole_in(value: str, otherwise: int = 0) -> int:
     try:
-        return int(text_of(headers, name))
+        return int(value)
     except ValueError:
         return otherwise

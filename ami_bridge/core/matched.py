@@ -12,17 +12,14 @@ from typing import Any, Protocol
 
 
 class Wanted(Protocol):
-    """Somebody who takes the same headers out of many events; ``optional`` ones may be missing."""
+    """Somebody who takes the same headers out of many events."""
 
     names: tuple[str, ...]
     optional: tuple[str, ...]
 
 
 class _Places(dict[Wanted, tuple[int, ...]]):
-    """The groups that each reader takes, found once. KeyError when the form lacks one of its headers.
-
-    What is optional and lacking has the form's last group, which is always empty.
-    """
+    """The groups that each reader takes, found once; what the form lacks has its last group, always empty."""
 
     def __init__(self, place_of: Mapping[str, int]) -> None:
         super().__init__()
@@ -30,8 +27,8 @@ class _Places(dict[Wanted, tuple[int, ...]]):
 
     def __missing__(self, wanted: Wanted) -> tuple[int, ...]:
         empty = len(self._place_of) + 1
-        places = tuple(self._place_of[name] for name in wanted.names)
-        places = self[wanted] = places + tuple(self._place_of.get(name, empty) for name in wanted.optional)
+        names = wanted.names + wanted.optional
+        places = self[wanted] = tuple(self._place_of.get(name, empty) for name in names)
         return places
 
 

@@ -1,8 +1,11 @@
-"""Channels, dials, bridges and hang-ups: from AMI headers to typed events."""
+"""Channels, dials, bridges and hang-ups: from the values of AMI headers to typed events.
+
+Which headers the values of each function are, in order, stands in the table at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime
 
 from ami_bridge.core.event_types import (
@@ -21,31 +24,14 @@ from ami_bridge.core.event_types import (
     LocalPaired,
     SoftHangupRequested,
 )
-from ami_bridge.core.header_values import (
-    Headers,
-    Reading,
-    cause_in,
-    id_of,
-    name_in,
-    number_in,
-    state_in,
-    text_of,
-)
+from ami_bridge.core.header_values import Reading, cause_in, name_in, number_in, state_in
 
-_NEWCHANNEL = Reading(
-    "Uniqueid",
-    "Linkedid",
-    "Channel",
-    "ChannelState",
-    "CallerIDNum",
-    "CallerIDName",
-    "Context",
-    "Exten",
-)
+At = datetime | None
+Values = tuple[str, ...]
 
 
-def _read_newchannel(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, linkedid, channel, state, number, name, context, exten = _NEWCHANNEL.of(h)
+def _newchannel(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, channel, state, number, name, context, exten = values
     if not uniqueid:
         return None
     return ChannelCreated(
@@ -53,36 +39,17 @@ def _read_newchannel(h: Headers, at: datetime | None) -> Event | None:
     )
 
 
-_NEWSTATE = Reading("Uniqueid", "Linkedid", "Channel", "ChannelState")
-
-
-def _read_newstate(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, linkedid, channel, state = _NEWSTATE.of(h)
+def _newstate(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, channel, state = values
     return ChannelStateChanged(at, uniqueid, channel, linkedid, state_in(state)) if uniqueid else None
 
 
-def _read_rename(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, new_name = id_of(h, "Uniqueid"), text_of(h, "Newname")
+def _rename(at: At, values: Values) -> Event | None:
+    uniqueid, new_name = values
     return ChannelRenamed(at, uniqueid, new_name) if uniqueid and new_name else None
 
 
-_DIAL_BEGIN = Reading(
-    "Uniqueid",
-    "Linkedid",
-    "DestUniqueid",
-    "DestLinkedid",
-    "Channel",
-    "CallerIDNum",
-    "CallerIDName",
-    "Context",
-    "Exten",
-    "DestChannel",
-    "DestCallerIDNum",
-    "DialString",
-)
-
-
-def _read_dial_begin(h: Headers, at: datetime | None) -> Event | None:
+def _dial_begin(at: At, values: Values) -> Event | None:
     (
         uniqueid,
         linkedid,
@@ -96,7 +63,7 @@ def _read_dial_begin(h: Headers, at: datetime | None) -> Event | None:
         leg_channel,
         leg_number,
         dial_string,
-    ) = _DIAL_BEGIN.of(h)
+    ) = values
     if not leg_uniqueid:
         return None
     return DialBegan(
@@ -116,29 +83,13 @@ def _read_dial_begin(h: Headers, at: datetime | None) -> Event | None:
     )
 
 
-_DIAL_STATE = Reading("Uniqueid", "DestUniqueid", "DialStatus")
-
-
-def _read_dial_state(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, leg, status = _DIAL_STATE.of(h)
+def _dial_state(at: At, values: Values) -> Event | None:
+    uniqueid, leg, status = values
     return DialProgressed(at, uniqueid, leg, status) if leg else None
 
 
-_DIAL_END = Reading(
-    "Uniqueid",
-    "Linkedid",
-    "DestUniqueid",
-    "DestLinkedid",
-    "Channel",
-    "DestChannel",
-    "DestCallerIDNum",
-    "DialStatus",
-    optional=("Forward",),
-)
-
-
-def _read_dial_end(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, linkedid, leg, leg_linkedid, channel, leg_channel, leg_number, status, forward = _DIAL_END.of(h)
+def _dial_end(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, leg, leg_linkedid, channel, leg_channel, leg_number, status, forward = values
     if not leg:
         return None
     return DialEnded(
@@ -159,98 +110,97 @@ def _read_dial_end(h: Headers, at: datetime | None) -> Event | None:
 _WAITING_CREATORS = frozenset({"Parking", "BridgeWait"})
 
 
-_BRIDGE_ENTER = Reading(
-    "Uniqueid",
-    "BridgeUniqueid",
-    "Linkedid",
-    "Channel",
-    "BridgeCreator",
-    "BridgeTechnology",
-    optional=("SwapUniqueid",),
-)
-
-
-def _read_bridge_enter(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, bridge, linkedid, channel, creator, technology, swap = _BRIDGE_ENTER.of(h)
+def _bridge_enter(at: At, values: Values) -> Event | None:
+    uniqueid, bridge, linkedid, channel, creator, technology, name, swap = values
     if not (uniqueid and bridge):
         return None
     waiting = technology == "holding_bridge" or creator in _WAITING_CREATORS
-    conference = text_of(h, "BridgeName") or bridge if creator == "ConfBridge" else ""
+    conference = name or bridge if creator == "ConfBridge" else ""
     return BridgeEntered(at, uniqueid, channel, linkedid, bridge, not waiting, conference, swap)
 
 
-_BRIDGE_LEAVE = Reading("Uniqueid", "BridgeUniqueid")
-
-
-def _read_bridge_leave(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, bridge = _BRIDGE_LEAVE.of(h)
+def _bridge_leave(at: At, values: Values) -> Event | None:
+    uniqueid, bridge = values
     return BridgeLeft(at, uniqueid, bridge) if uniqueid and bridge else None
 
 
-def _read_local_bridge(h: Headers, at: datetime | None) -> Event | None:
-    one, two = id_of(h, "LocalOneUniqueid"), id_of(h, "LocalTwoUniqueid")
+def _local_bridge(at: At, values: Values) -> Event | None:
+    one, one_linkedid, two, two_linkedid, one_channel, two_channel = values
     if not (one and two) or one == two:
         return None
-    return LocalPaired(
-        at,
-        one,
-        text_of(h, "LocalOneChannel"),
-        id_of(h, "LocalOneLinkedid"),
-        two,
-        text_of(h, "LocalTwoChannel"),
-        id_of(h, "LocalTwoLinkedid"),
-    )
+    return LocalPaired(at, one, one_channel, one_linkedid, two, two_channel, two_linkedid)
 
 
-_HANGUP_REQUEST = Reading("Uniqueid", "Cause")
-
-
-def _read_hangup_request(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, cause = _HANGUP_REQUEST.of(h)
+def _hangup_request(at: At, values: Values) -> Event | None:
+    uniqueid, cause = values
     return HangupRequested(at, uniqueid, cause_in(cause)) if uniqueid else None
 
 
-def _read_soft_hangup_request(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid = id_of(h, "Uniqueid")
+def _soft_hangup_request(at: At, values: Values) -> Event | None:
+    uniqueid, _channel = values
     return SoftHangupRequested(at, uniqueid) if uniqueid else None
 
 
-_HANGUP = Reading("Uniqueid", "Linkedid", "Cause")
-
-
-def _read_hangup(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, linkedid, cause = _HANGUP.of(h)
+def _hangup(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, cause = values
     return HungUp(at, uniqueid, linkedid, cause_in(cause)) if uniqueid else None
 
 
-def _read_channel_line(h: Headers, at: datetime | None) -> Event | None:
-    if not (uniqueid := id_of(h, "Uniqueid")):
+def _channel_line(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, channel, state, number, context, exten, bridge = values
+    if not uniqueid:
         return None
     return ChannelShown(
-        at,
-        uniqueid,
-        text_of(h, "Channel"),
-        id_of(h, "Linkedid"),
-        state_in(text_of(h, "ChannelState")),
-        number_in(text_of(h, "CallerIDNum")),
-        text_of(h, "Context"),
-        text_of(h, "Exten"),
-        id_of(h, "BridgeId"),
+        at, uniqueid, channel, linkedid, state_in(state), number_in(number), context, exten, bridge
     )
 
 
-CHANNEL_READERS: dict[str, Callable[[Headers, datetime | None], Event | None]] = {
-    "Newchannel": _read_newchannel,
-    "Newstate": _read_newstate,
-    "Rename": _read_rename,
-    "DialBegin": _read_dial_begin,
-    "DialState": _read_dial_state,
-    "DialEnd": _read_dial_end,
-    "BridgeEnter": _read_bridge_enter,
-    "BridgeLeave": _read_bridge_leave,
-    "LocalBridge": _read_local_bridge,
-    "HangupRequest": _read_hangup_request,
-    "SoftHangupRequest": _read_soft_hangup_request,
-    "Hangup": _read_hangup,
-    "CoreShowChannel": _read_channel_line,
+_CHANNEL = ("Uniqueid", "Linkedid", "Channel")
+_DIAL = ("Uniqueid", "Linkedid", "DestUniqueid", "DestLinkedid", "Channel")
+_SHOWN = (*_CHANNEL, "ChannelState", "CallerIDNum")
+
+CHANNEL_READINGS: Mapping[str, Reading] = {
+    "Newchannel": Reading(_newchannel, *_SHOWN, "CallerIDName", "Context", "Exten"),
+    "Newstate": Reading(_newstate, *_CHANNEL, "ChannelState"),
+    "Rename": Reading(_rename, "Uniqueid", "Newname"),
+    "DialBegin": Reading(
+        _dial_begin,
+        *_DIAL,
+        "CallerIDNum",
+        "CallerIDName",
+        "Context",
+        "Exten",
+        "DestChannel",
+        "DestCallerIDNum",
+        "DialString",
+    ),
+    "DialState": Reading(_dial_state, "Uniqueid", "DestUniqueid", "DialStatus"),
+    "DialEnd": Reading(
+        _dial_end, *_DIAL, "DestChannel", "DestCallerIDNum", "DialStatus", optional=("Forward",)
+    ),
+    "BridgeEnter": Reading(
+        _bridge_enter,
+        "Uniqueid",
+        "BridgeUniqueid",
+        "Linkedid",
+        "Channel",
+        "BridgeCreator",
+        "BridgeTechnology",
+        "BridgeName",
+        optional=("SwapUniqueid",),
+    ),
+    "BridgeLeave": Reading(_bridge_leave, "Uniqueid", "BridgeUniqueid"),
+    "LocalBridge": Reading(
+        _local_bridge,
+        "LocalOneUniqueid",
+        "LocalOneLinkedid",
+        "LocalTwoUniqueid",
+        "LocalTwoLinkedid",
+        "LocalOneChannel",
+        "LocalTwoChannel",
+    ),
+    "HangupRequest": Reading(_hangup_request, "Uniqueid", "Cause"),
+    "SoftHangupRequest": Reading(_soft_hangup_request, "Uniqueid", "Channel"),
+    "Hangup": Reading(_hangup, "Uniqueid", "Linkedid", "Cause"),
+    "CoreShowChannel": Reading(_channel_line, *_SHOWN, "Context", "Exten", "BridgeId"),
 }

@@ -1,11 +1,15 @@
-"""Transfers, pickup, hold, queues, parking and the facts of our own dialplan: from AMI headers to typed events."""
+"""Transfers, pickup, hold, talk, queues, parking, our own dialplan: from the values of AMI headers to typed events.
+
+Which headers the values of each function are, in order, stands in the table at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
+from typing import Any
 
 from ami_bridge.core.event_types import (
     AttendedTransferred,
@@ -21,143 +25,142 @@ from ami_bridge.core.event_types import (
     QueueCallerLeft,
     TalkingChanged,
 )
-from ami_bridge.core.header_values import (
-    CHANNEL_BLOCK,
-    LONGEST_TEXT,
-    Headers,
-    Reading,
-    id_of,
-    state_in,
-    text_of,
-    whole_of,
-)
+from ami_bridge.core.header_values import CHANNEL_BLOCK, Headers, Reading, state_in, text_of, whole_in
 from ami_bridge.core.matched import Form, MatchedHeaders
 
+At = datetime | None
+Values = tuple[Any, ...]  # texts; of a UserEvent the last one is a mapping of them
 
-def _read_blind_transfer(h: Headers, at: datetime | None) -> Event | None:
-    if not (uniqueid := id_of(h, "TransfererUniqueid")):
+
+def _blind_transfer(at: At, values: Values) -> Event | None:
+    (
+        uniqueid,
+        linkedid,
+        bridge,
+        channel,
+        extension,
+        context,
+        result,
+        transferee,
+        transferee_linkedid,
+        transferee_channel,
+    ) = values
+    if not uniqueid:
         return None
     return BlindTransferred(
         at,
         uniqueid,
-        text_of(h, "TransfererChannel"),
-        id_of(h, "TransfererLinkedid"),
-        id_of(h, "TransfereeUniqueid"),
-        text_of(h, "TransfereeChannel"),
-        id_of(h, "TransfereeLinkedid"),
-        text_of(h, "Extension"),
-        text_of(h, "Context"),
-        id_of(h, "BridgeUniqueid"),
-        text_of(h, "Result") in ("Success", ""),
+        channel,
+        linkedid,
+        transferee,
+        transferee_channel,
+        transferee_linkedid,
+        extension,
+        context,
+        bridge,
+        result in ("Success", ""),
     )
 
 
-def _read_attended_transfer(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, second = id_of(h, "OrigTransfererUniqueid"), id_of(h, "SecondTransfererUniqueid")
+def _attended_transfer(at: At, values: Values) -> Event | None:
+    (
+        uniqueid,
+        linkedid,
+        second,
+        second_linkedid,
+        channel,
+        second_channel,
+        second_state,
+        second_exten,
+        dest_type,
+        result,
+        transferee,
+        target,
+        dest_bridge,
+        dest_app,
+    ) = values
     if not (uniqueid and second):
         return None
     return AttendedTransferred(
         at,
         uniqueid,
-        text_of(h, "OrigTransfererChannel"),
-        id_of(h, "OrigTransfererLinkedid"),
+        channel,
+        linkedid,
         second,
-        text_of(h, "SecondTransfererChannel"),
-        id_of(h, "SecondTransfererLinkedid"),
-        state_in(text_of(h, "SecondTransfererChannelState")),
-        text_of(h, "SecondTransfererExten"),
-        id_of(h, "TransfereeUniqueid"),
-        id_of(h, "TransferTargetUniqueid"),
-        text_of(h, "DestType"),
-        id_of(h, "DestBridgeUniqueid"),
-        text_of(h, "DestApp"),
-        text_of(h, "Result") in ("Success", "") and text_of(h, "DestType") != "Fail",
+        second_channel,
+        second_linkedid,
+        state_in(second_state),
+        second_exten,
+        transferee,
+        target,
+        dest_type,
+        dest_bridge,
+        dest_app,
+        result in ("Success", "") and dest_type != "Fail",
     )
 
 
-def _read_pickup(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, target = id_of(h, "Uniqueid"), id_of(h, "TargetUniqueid")
+def _pickup(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, target, target_linkedid, channel, target_channel = values
     if not (uniqueid and target):
         return None
-    return PickedUp(
-        at,
-        uniqueid,
-        text_of(h, "Channel"),
-        id_of(h, "Linkedid"),
-        target,
-        text_of(h, "TargetChannel"),
-        id_of(h, "TargetLinkedid"),
-    )
+    return PickedUp(at, uniqueid, channel, linkedid, target, target_channel, target_linkedid)
 
 
-def _read_hold(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid = id_of(h, "Uniqueid")
+def _hold(at: At, values: Values) -> Event | None:
+    uniqueid, _channel = values
     return HoldChanged(at, uniqueid, held=True) if uniqueid else None
 
 
-def _read_unhold(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid = id_of(h, "Uniqueid")
+def _unhold(at: At, values: Values) -> Event | None:
+    uniqueid, _channel = values
     return HoldChanged(at, uniqueid, held=False) if uniqueid else None
 
 
-def _read_talking_start(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid = id_of(h, "Uniqueid")
+def _talking_start(at: At, values: Values) -> Event | None:
+    uniqueid, _channel = values
     return TalkingChanged(at, uniqueid, talking=True, lasted_ms=-1) if uniqueid else None
 
 
 _LONGEST_SPEECH_MS = 24 * 3600 * 1000
 
 
-def _read_talking_stop(h: Headers, at: datetime | None) -> Event | None:
-    if not (uniqueid := id_of(h, "Uniqueid")):
+def _talking_stop(at: At, values: Values) -> Event | None:
+    uniqueid, duration = values
+    if not uniqueid:
         return None
-    lasted = whole_of(h, "Duration", -1)
+    lasted = whole_in(duration, -1)
     return TalkingChanged(
         at, uniqueid, talking=False, lasted_ms=lasted if lasted <= _LONGEST_SPEECH_MS else -1
     )
 
 
-def _read_queue_join(h: Headers, at: datetime | None) -> Event | None:
-    if not (uniqueid := id_of(h, "Uniqueid")):
-        return None
-    return QueueCallerJoined(
-        at,
-        uniqueid,
-        text_of(h, "Channel"),
-        id_of(h, "Linkedid"),
-        text_of(h, "Queue"),
-        whole_of(h, "Position"),
-    )
+def _queue_join(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, channel, queue, position = values
+    return QueueCallerJoined(at, uniqueid, channel, linkedid, queue, whole_in(position)) if uniqueid else None
 
 
-def _read_queue_leave(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid = id_of(h, "Uniqueid")
-    return QueueCallerLeft(at, uniqueid, text_of(h, "Queue")) if uniqueid else None
+def _queue_leave(at: At, values: Values) -> Event | None:
+    uniqueid, queue = values
+    return QueueCallerLeft(at, uniqueid, queue) if uniqueid else None
 
 
-def _read_queue_abandon(h: Headers, at: datetime | None) -> Event | None:
-    if not (uniqueid := id_of(h, "Uniqueid")):
+def _queue_abandon(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, channel, queue, position, waited = values
+    if not uniqueid:
         return None
     return QueueCallerAbandoned(
-        at,
-        uniqueid,
-        text_of(h, "Channel"),
-        id_of(h, "Linkedid"),
-        text_of(h, "Queue"),
-        whole_of(h, "OriginalPosition"),
-        whole_of(h, "HoldTime", -1),
+        at, uniqueid, channel, linkedid, queue, whole_in(position), whole_in(waited, -1)
     )
 
 
-def _read_agent_connect(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid = id_of(h, "Uniqueid")
-    return (
-        MemberConnected(at, uniqueid, text_of(h, "Queue"), whole_of(h, "HoldTime", -1)) if uniqueid else None
-    )
+def _agent_connect(at: At, values: Values) -> Event | None:
+    uniqueid, queue, waited = values
+    return MemberConnected(at, uniqueid, queue, whole_in(waited, -1)) if uniqueid else None
 
 
-def _read_unparked(h: Headers, at: datetime | None) -> Event | None:
-    parkee, retriever = id_of(h, "ParkeeUniqueid"), id_of(h, "RetrieverUniqueid")
+def _unparked(at: At, values: Values) -> Event | None:
+    parkee, retriever = values
     return ParkedTaken(at, parkee, retriever) if parkee and retriever else None
 
 
@@ -173,20 +176,19 @@ _OF_THE_CHANNEL = frozenset(CHANNEL_BLOCK) | {
 }
 
 
-_USER_EVENT = Reading("Uniqueid", "Linkedid", "Channel", "UserEvent", optional=("Fact",))
-
-
-def _read_user_event(h: Headers, at: datetime | None) -> Event | None:
-    uniqueid, linkedid, channel, spoken_by, fact = _USER_EVENT.of(h)
+def _user_event(at: At, values: Values) -> Event | None:
+    uniqueid, linkedid, channel, spoken_by, fact, fields = values
     if not (uniqueid and fact) or spoken_by != "FourthRing":
         return None
-    # Our dialplan says the same few words for every call: they are kept once.
-    if type(h) is MatchedHeaders:
-        found = h.found
-        fields = {name: intern(found[place][:LONGEST_TEXT]) for name, place in _told_in(h.form)}
-    else:
-        fields = {intern(name): intern(text_of(h, name)) for name in h if name not in _OF_THE_CHANNEL}
     return DialplanFact(at, uniqueid, channel, linkedid, fact, fields)
+
+
+def _told_by(headers: Headers) -> Mapping[str, str]:
+    """What our dialplan adds. It says the same few words for every call: they are kept once."""
+    if type(headers) is MatchedHeaders:
+        found = headers.found
+        return {name: intern(found[place]) for name, place in _told_in(headers.form)}
+    return {intern(name): intern(text_of(headers, name)) for name in headers if name not in _OF_THE_CHANNEL}
 
 
 @lru_cache(maxsize=256)
@@ -197,18 +199,51 @@ def _told_in(form: Form) -> tuple[tuple[str, int], ...]:
     )
 
 
-SERVICE_READERS: dict[str, Callable[[Headers, datetime | None], Event | None]] = {
-    "BlindTransfer": _read_blind_transfer,
-    "AttendedTransfer": _read_attended_transfer,
-    "Pickup": _read_pickup,
-    "Hold": _read_hold,
-    "Unhold": _read_unhold,
-    "ChannelTalkingStart": _read_talking_start,
-    "ChannelTalkingStop": _read_talking_stop,
-    "QueueCallerJoin": _read_queue_join,
-    "QueueCallerLeave": _read_queue_leave,
-    "QueueCallerAbandon": _read_queue_abandon,
-    "AgentConnect": _read_agent_connect,
-    "UnParkedCall": _read_unparked,
-    "UserEvent": _read_user_event,
+_CHANNEL = ("Uniqueid", "Linkedid", "Channel")
+
+SERVICE_READINGS: Mapping[str, Reading] = {
+    "BlindTransfer": Reading(
+        _blind_transfer,
+        "TransfererUniqueid",
+        "TransfererLinkedid",
+        "BridgeUniqueid",
+        "TransfererChannel",
+        "Extension",
+        "Context",
+        "Result",
+        optional=("TransfereeUniqueid", "TransfereeLinkedid", "TransfereeChannel"),
+    ),
+    "AttendedTransfer": Reading(
+        _attended_transfer,
+        "OrigTransfererUniqueid",
+        "OrigTransfererLinkedid",
+        "SecondTransfererUniqueid",
+        "SecondTransfererLinkedid",
+        "OrigTransfererChannel",
+        "SecondTransfererChannel",
+        "SecondTransfererChannelState",
+        "SecondTransfererExten",
+        "DestType",
+        "Result",
+        optional=("TransfereeUniqueid", "TransferTargetUniqueid", "DestBridgeUniqueid", "DestApp"),
+    ),
+    "Pickup": Reading(
+        _pickup,
+        "Uniqueid",
+        "Linkedid",
+        "TargetUniqueid",
+        "TargetLinkedid",
+        "Channel",
+        "TargetChannel",
+    ),
+    "Hold": Reading(_hold, "Uniqueid", "Channel"),
+    "Unhold": Reading(_unhold, "Uniqueid", "Channel"),
+    "ChannelTalkingStart": Reading(_talking_start, "Uniqueid", "Channel"),
+    "ChannelTalkingStop": Reading(_talking_stop, "Uniqueid", "Duration"),
+    "QueueCallerJoin": Reading(_queue_join, *_CHANNEL, "Queue", "Position"),
+    "QueueCallerLeave": Reading(_queue_leave, "Uniqueid", "Queue"),
+    "QueueCallerAbandon": Reading(_queue_abandon, *_CHANNEL, "Queue", "OriginalPosition", "HoldTime"),
+    "AgentConnect": Reading(_agent_connect, "Uniqueid", "Queue", "HoldTime"),
+    "UnParkedCall": Reading(_unparked, "ParkeeUniqueid", "RetrieverUniqueid"),
+    "UserEvent": Reading(_user_event, *_CHANNEL, "UserEvent", optional=("Fact",), besides=_told_by),
 }

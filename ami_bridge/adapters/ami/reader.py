@@ -280,7 +280,8 @@ class AmiReader:
         shapes = self._shapes.get(kind.encode(), ())
         if len(shapes) < _SHAPES_OF_A_KIND and len(self._shapes) < _KINDS:
             shape = layout.shape_of(kind, pairs)
-            if shape is not None:
+            # The form may be known, and only a value too long for it.
+            if shape is not None and all(shape.form.template != known.form.template for known in shapes):
                 self._shapes[kind.encode()] = (*shapes, shape)
 
     def _hold_or_refuse(self, kind: str, piece: bytes, at: datetime) -> None:
