@@ -85,7 +85,9 @@ def who_hung_up(call: Call, *, over: bool) -> HangupFinding:
 def _last_parties(call: Call) -> list[Channel]:
     """Who took part at the end: the last conversation, the caller, the last to answer; no transferers."""
     parties = list(call.talk_group)
-    parties += [channel for _, channel, _ in call.answers[-1:]]
+    # Who answered last but has not talked yet is in the greeting; who has talked and is not in the last
+    # conversation left it to others.
+    parties += [channel for _, channel, _ in call.answers[-1:] if not channel.talked]
     caller = caller_of(call)
     if caller is not None:
         parties.append(caller)
