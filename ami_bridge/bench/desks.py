@@ -90,7 +90,7 @@ def _round(load: Load, *, desks: int) -> dict[str, Any]:
         bridge.told()  # the wire is there
         if desks:
             browsers = _Part(_browse, port, desks)
-            browsers.told()  # every browser has its first picture
+            browsers.told()  # every browser sees that the bridge is heard
         bridge.go()
         cpu = bridge.told()
         if desks:
@@ -218,7 +218,7 @@ async def _listen(port: int, heard: bytearray, opened: asyncio.Event) -> None:
     try:
         while block := await reader.read(65536):
             heard += block
-            if not opened.is_set() and b"event: picture" in heard:
+            if not opened.is_set() and b'"linked":true' in heard:
                 opened.set()
     finally:
         writer.close()

@@ -12,13 +12,13 @@ from typing import Any
 from aiohttp import web
 
 from ami_bridge.adapters.store import Store, StoredCall
+from ami_bridge.core.promises import Figures, PromiseState, figures
 from ami_bridge.desk.board import Board
 from ami_bridge.desk.keys import STORE
 from ami_bridge.desk.live import FEED
 from ami_bridge.desk.pages import Page, page_of, reader_of
 from ami_bridge.desk.rights import Account, Role, Scope, needs
 from ami_bridge.desk.view import (
-    OPEN_CALLBACKS,
     agent_names,
     department_names,
     number_shown,
@@ -96,10 +96,17 @@ async def _shown(request: web.Request) -> dict[str, Any]:
         "team": _team(settings, board, account, page.language),
         "day": day_of(seen),
         "fewest": FEWEST_CALLS,
+        "promises": await _promises(store, account, since, now),
         "alarms": await _alarms(page, store, board, seen),
         "departments": department_names(settings, page.language),
         "agents": agent_names(settings, page.language),
     }
+
+
+async def _promises(store: Store, account: Account, since: datetime, now: datetime) -> Figures:
+    """Of those that were due today until now (S22)."""
+    due = await store.promises(since=since, until=now, limit=_MOST_A_DAY)
+    return figures([promise for promise in due if sees_department(account, promise.department)])
 
 
 def _calls_now(board: Board, account: Account) -> list[Mapping[str, Any]]:
@@ -136,9 +143,9 @@ async def _alarms(page: Page, store: Store, board: Board, today: list[StoredCall
         for beat in await store.heartbeats()
         if (now - beat.at).total_seconds() > _SILENT_SECONDS
     ]
-    for callback in await store.callbacks(states=OPEN_CALLBACKS, limit=500):
-        ends = callback.expires_at or callback.promised_at
-        if ends and ends - now < _BREAKS_WITHIN and _sees(page, callback.department):
+    for promise in await store.promises(state=PromiseState.OPEN, until=now + _BREAKS_WITHIN):
+        callback = await store.callback(promise.callback_id)
+        if callback is not None and _sees(page, promise.department):
             found.append(("alarm_due", number_shown(callback.number or callback.caller_id)))
     gaps = sum(bool(call.record.get("gaps")) for call in today)
     if gaps:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel, ValidationError
 
 from ami_bridge.adapters.store import NotStored, Store, StoredCall
-from ami_bridge.core.callbacks import AMENDABLE, Callback, CallbackEvent, CallbackState, IllegalTransition
+from ami_bridge.core.callbacks import AMENDABLE, Callback, CallbackState, IllegalTransition
+from ami_bridge.desk import callback_actions
 from ami_bridge.desk.auth import read_form
+from ami_bridge.desk.callbacks_api import taken_by_user
+from ami_bridge.desk.endpoint import Ask
 from ami_bridge.desk.keys import SETTINGS, STORE
 from ami_bridge.desk.pages import Page, page_of, reader_of
 from ami_bridge.desk.rights import Account, Role, Scope, needs
+from ami_bridge.desk.shapes import CancelIn, RescheduleIn, TakeIn
 from ami_bridge.desk.timeline import timeline_of
-from ami_bridge.desk.trail import trace
 from ami_bridge.desk.view import (
     OPEN_CALLBACKS,
     agent_names,
@@ -156,57 +160,51 @@ async def callback(request: web.Request) -> web.Response:
 
 
 @needs(Role.AGENT, Scope.CALLBACKS_WRITE)
-async def call_now(request: web.Request) -> web.StreamResponse:
-    """It is due at once; the dialer takes it as soon as somebody is free."""
-    return await _change(request, "callback.now", due_at=datetime.now(UTC))
-
-
-@needs(Role.AGENT, Scope.CALLBACKS_WRITE)
-async def reschedule(request: web.Request) -> web.StreamResponse:
-    """Another time, on the department's clock."""
+async def change_callback(request: web.Request) -> web.StreamResponse:
+    """What the API does for programs, for a form: the same rules, the same audit trail, shown on the page."""
+    form = await read_form(request)
     found = await _found(request)
-    text = (await read_form(request)).get("due_at", "")
     try:
-        wanted = datetime.fromisoformat(text).replace(
-            tzinfo=request.app[SETTINGS].zone_info_of(found.department)
-        )
-    except (ValueError, KeyError):
-        raise web.HTTPBadRequest(text="Write date and time, such as 2026-11-24T10:00.") from None
-    return await _change(request, "callback.reschedule", due_at=wanted.astimezone(UTC))
-
-
-@needs(Role.AGENT, Scope.CALLBACKS_WRITE)
-async def call_off(request: web.Request) -> web.StreamResponse:
-    """No longer wanted."""
-    found, account, store = await _found(request), reader_of(request), request.app[STORE]
-    reason = (await read_form(request)).get("reason", "").strip()[:500]
-    try:
-        after = await store.update_callback(
-            found.id,
-            event=CallbackEvent.CANCELLED,
-            by=account.name,
-            reason=reason or "cancelled at the desk",
-        )
-    except IllegalTransition as error:
-        return await _draw_callback(request, found, fault=str(error))
-    await trace(store, account, "callback.cancel", found.id, reason=reason)
-    return await _done(request, after)
-
-
-async def _change(request: web.Request, action: str, *, due_at: datetime) -> web.StreamResponse:
-    found, account, store = await _found(request), reader_of(request), request.app[STORE]
-    try:
-        after = await store.update_callback(found.id, due_at=due_at)
-    except IllegalTransition as error:
-        return await _draw_callback(request, found, fault=str(error))
-    await trace(store, account, action, found.id, due_at=due_at.isoformat())
-    return await _done(request, after)
-
-
-async def _done(request: web.Request, after: Callback) -> web.StreamResponse:
+        act, body = _change(request.match_info["change"], form, request.app[SETTINGS], found)
+        await act(Ask(request, request.app[STORE], request.app[SETTINGS], reader_of(request), None, body))
+    except (IllegalTransition, ValidationError) as error:
+        return await _draw_callback(request, found, fault=_sentence(error))
+    except web.HTTPException as refused:
+        return await _draw_callback(request, found, fault=refused.text or refused.reason)
     if "HX-Request" in request.headers:
-        return await _draw_callback(request, after, done=True)
-    raise web.HTTPSeeOther(f"/callbacks/{after.id}")
+        return await _draw_callback(request, await _found(request), done=True)
+    raise web.HTTPSeeOther(f"/callbacks/{found.id}")
+
+
+def _change(
+    name: str, form: Mapping[str, str], settings: Settings, found: Callback
+) -> tuple[Callable[[Ask], Awaitable[object]], BaseModel | None]:
+    """Which of the API's changes a form asks for, and its body. Raises ValidationError."""
+    if name == "reschedule":
+        due_at = _on_clock_of(found.department, form.get("due_at", ""), settings)
+        return callback_actions.reschedule_callback, RescheduleIn.model_validate({"due_at": due_at})
+    if name == "cancel":
+        return callback_actions.cancel_callback, CancelIn(reason=form.get("reason", "")[:500])
+    simple = {
+        "now": callback_actions.call_now,
+        "take": callback_actions.take_callback,
+        "give-back": callback_actions.give_back_callback,
+    }
+    return simple[name], TakeIn() if name == "take" else None
+
+
+def _on_clock_of(department: str, text: str, settings: Settings) -> datetime | str:
+    """A form's date and time as the department's clock shows it; what is none is left for the check to refuse."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=settings.zone_info_of(department))
+    except (ValueError, KeyError):
+        return text
+
+
+def _sentence(error: IllegalTransition | ValidationError) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors())
+    return str(error)
 
 
 async def _draw_callback(
@@ -221,6 +219,7 @@ async def _draw_callback(
         consents=await store.consents(found.id),
         tries=await store.attempts(found.id),
         amendable=AMENDABLE,
+        holder=taken_by_user(found),
         fault=fault,
         done=done,
         **_names(page),
@@ -240,6 +239,4 @@ def add_record_pages(app: web.Application) -> None:
     app.router.add_get("/calls/{id}", call)
     app.router.add_get("/callbacks", callbacks)
     app.router.add_get("/callbacks/{id}", callback)
-    app.router.add_post("/callbacks/{id}/now", call_now)
-    app.router.add_post("/callbacks/{id}/reschedule", reschedule)
-    app.router.add_post("/callbacks/{id}/cancel", call_off)
+    app.router.add_post("/callbacks/{id}/{change:now|take|give-back|reschedule|cancel}", change_callback)

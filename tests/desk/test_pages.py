@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient
 from ami_bridge.adapters.store import Store
 from ami_bridge.core.cadence import CADENCES
 from ami_bridge.core.callbacks import CallbackEvent, CallbackState, Consent
+from ami_bridge.core.promises import Promise, PromiseState
 from ami_bridge.desk import words
 from ami_bridge.desk.board import Board
 from ami_bridge.desk.board_pages import day_of
@@ -206,13 +207,13 @@ async def test_a_callback_is_brought_forward_moved_and_called_off(stranger: Test
     await log_in(stranger, "anna")
     made = await make_callback(store, "k1", due_at=NOW + timedelta(days=1))
     token = {"_csrf": await csrf(stranger)}
-    await stranger.post(f"/callbacks/{made}/reschedule", data={**token, "due_at": "2031-05-06T10:00"})
+    await stranger.post(f"/callbacks/{made}/reschedule", data={**token, "due_at": "2027-05-06T10:00"})
     moved = await store.callback(made)
     assert moved is not None
-    assert moved.due_at == datetime(2031, 5, 6, 7, 0, tzinfo=UTC), "10:00 in Moscow"
+    assert moved.due_at == datetime(2027, 5, 6, 7, 0, tzinfo=UTC), "10:00 in Moscow"
     assert (
         await stranger.post(f"/callbacks/{made}/reschedule", data={**token, "due_at": "soon"})
-    ).status == 400
+    ).status == 409
     await stranger.post(f"/callbacks/{made}/now", data=token)
     due = await store.callback(made)
     assert due is not None
@@ -225,7 +226,26 @@ async def test_a_callback_is_brought_forward_moved_and_called_off(stranger: Test
     again = await stranger.post(f"/callbacks/{made}/now", data=token)
     assert again.status == 409
     traced = {entry.action for entry in await store.audits()}
-    assert {"callback.reschedule", "callback.now", "callback.cancel"} <= traced
+    assert {"callback.reschedule", "callback.call_now", "callback.cancel"} <= traced
+
+
+async def test_who_takes_a_callback_has_it_and_no_colleague_gives_it_back(
+    stranger: TestClient, store: Store
+) -> None:
+    await add_user(store, "anna", "agent", "101")
+    await add_user(store, "pyotr", "agent", "102")
+    made = await make_callback(store, "k1")
+    await log_in(stranger, "anna")
+    await stranger.post(f"/callbacks/{made}/take", data={"_csrf": await csrf(stranger)})
+    assert "anna</span>" in await text_of(stranger, f"/callbacks/{made}")
+    await log_in(stranger, "pyotr")
+    refused = await stranger.post(f"/callbacks/{made}/give-back", data={"_csrf": await csrf(stranger)})
+    assert refused.status == 409
+    assert "anna" in await refused.text()
+    assert (await store.callback(made)).state is CallbackState.CLAIMED  # type: ignore[union-attr]
+    await log_in(stranger, "anna")
+    await stranger.post(f"/callbacks/{made}/give-back", data={"_csrf": await csrf(stranger)})
+    assert (await store.callback(made)).state is CallbackState.QUEUED  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("said", HOSTILE, ids=["script", "quotes", "bidi", "long"])
@@ -358,3 +378,18 @@ async def test_the_service_level_is_told_with_its_count_and_not_on_thin_data(sto
     await save_call(store, "gave-up", disposition="ABANDONED")
     day = day_of(await store.calls())
     assert (day.counted, day.in_time, day.level) == (22, 20, 91)
+
+
+async def test_a_promise_that_is_about_to_break_is_an_alarm_and_the_kept_ones_are_counted(
+    stranger: TestClient, store: Store
+) -> None:
+    await add_user(store, "boss", "supervisor")
+    await log_in(stranger, "boss")
+    soon, kept = await make_callback(store, "k1"), await make_callback(store, "k2", number="+79161234568")
+    now = datetime.now(UTC)
+    await store.write_promise(Promise(soon, "sales", "voice", now, now + timedelta(minutes=5)))
+    done = Promise(kept, "sales", "voice", now, now - timedelta(seconds=1), PromiseState.KEPT)
+    await store.write_promise(done)
+    page = await text_of(stranger, "/wallboard", language="en")
+    assert "Promise about to break: +7 916 123-45-67" in page
+    assert re.search(r"<dt>promises kept</dt><dd>1</dd>", page)

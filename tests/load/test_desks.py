@@ -21,5 +21,3 @@ def test_thirty_desks_see_every_call_begin_and_end() -> None:
     assert figures["missed_updates"] == 0
     assert figures["desks_that_saw_every_end"] == load.desks
     assert figures["frames_per_desk"] > 3 * load.calls
-    # Three short seconds on a shared machine: this only says that nothing grows with the desks.
-    assert figures["bridge_cpu_ratio"] < 3
