@@ -35,13 +35,15 @@ class Speech:
     callback_id: str = ""
     stored: Mapping[Kind, Path] = field(default_factory=dict)
     """Recordings that lie elsewhere (a message taken without the AGI), without extension."""
+    language: str = ""
+    """The language in which this caller is served; "": the department's first."""
     caller: str = ""
     """The caller's number: where it tells the time zone, the farewell suits the clock there."""
 
     @property
     def book(self) -> PhraseBook:
-        """The department's phrase book."""
-        return self.voice.book_of(self.department)
+        """The department's phrase book in the caller's language."""
+        return self.voice.book_of(self.department, self.language)
 
     def text(self, phrase: str) -> str:
         """The words of the phrase ``phrase`` here and now."""

@@ -16,6 +16,7 @@ class Variable(StrEnum):
     DEPARTMENT = "FR_DEPARTMENT"  # slug of the department that was called
     DID = "FR_DID"  # the number that was called, digits
     CALLER = "FR_CALLER"  # the caller's number after FILTER(+0-9), "" when withheld
+    LANGUAGE = "FR_LANGUAGE"  # the language in which this caller is served
     CALLER_CHANNEL = "FR_CALLER_CHANNEL"  # the caller's channel, for those who speak of him elsewhere
 
     # Set by an AGI step, read by the dialplan right after it.
@@ -50,6 +51,9 @@ class Variable(StrEnum):
 
     # The dialplan's own.
     PHONES = "FR_PHONES"  # phones that can ring, joined with &
+    OTHER = "FR_OTHER"  # the language that a key would choose instead
+    MINUTE = "FR_MINUTE"  # the department's wall clock, "1" and HHMM
+    TODAY = "FR_TODAY"  # what the department's hours are looked up by
     REASON = "FR_REASON"  # why the call fell over to the queue
     STATE = "FR_STATE"  # device state of the phone being offered
     PEER = "FR_PEER"  # channel of the agent who has answered

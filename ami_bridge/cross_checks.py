@@ -13,7 +13,12 @@ from typing import Any
 
 def cross_faults(document: Mapping[str, Any]) -> list[str]:
     """One ``key: fault; remedy`` a fault. What is no table or list is passed over: the models tell of it."""
-    return [*_unknown_agents(document), *_shared_dids(document), *_missing_names(document)]
+    return [
+        *_unknown_agents(document),
+        *_shared_dids(document),
+        *_missing_names(document),
+        *_unspoken_languages(document),
+    ]
 
 
 def _unknown_agents(document: Mapping[str, Any]) -> Iterator[str]:
@@ -49,6 +54,23 @@ def _missing_names(document: Mapping[str, Any]) -> Iterator[str]:
             if isinstance(names, dict) and language not in names and (owner, language) not in told:
                 told.add((owner, language))
                 yield f"{owner}.names has no '{language}', which '{key}' speaks; add it"
+
+
+def _unspoken_languages(document: Mapping[str, Any]) -> Iterator[str]:
+    company = _table(document, "company")
+    for key, department in _departments(document):
+        spoken = [
+            department.get("language") or company.get("language"),
+            *_texts(department, "more_languages"),
+        ]
+        for did, language in _table(department, "did_languages").items():
+            if did not in _texts(department, "dids"):
+                yield f"departments.{key}.did_languages: {did} is no DID of '{key}'; add it to dids or remove it"
+            if language not in spoken:
+                yield (
+                    f"departments.{key}.did_languages.{did}: '{key}' does not speak '{language}'; "
+                    f"add it to departments.{key}.more_languages"
+                )
 
 
 def _departments(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -135,6 +135,11 @@ def zones_of_number(text: str, default_region: str) -> tuple[ZoneInfo, ...]:
     return tuple(ZoneInfo(name) for name in timezone.time_zones_for_number(number) if name in _known_zones())
 
 
+def country_code(region: str) -> int:
+    """The country calling code of ``region`` (ISO 3166-1 alpha-2), 0 when there is none."""
+    return phonenumbers.country_code_for_region(region)
+
+
 @lru_cache(maxsize=1)
 def _known_zones() -> frozenset[str]:
     return frozenset(available_timezones())

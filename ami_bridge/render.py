@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from agi.voice.prompts import music_folder, prompts_folder
 from ami_bridge import secrets
 from ami_bridge.core.errands import ERRAND
 from ami_bridge.core.events import READ_EVENTS
+from ami_bridge.core.hours import ALWAYS
+from ami_bridge.numbers import country_code
 from ami_bridge.pbx.paths import PbxPaths
 from ami_bridge.resources import shipped_folder
 from ami_bridge.settings import Settings
@@ -26,6 +30,9 @@ from ami_bridge.settings import Settings
 # One AGI request plans one turn; more than this and the dialplan goes on alone. Whole seconds, at most
 # three: the time that a caller may wait because of us.
 AGI_LIMIT_SECONDS = 2
+_MONDAY = date(2024, 1, 1)
+# Holidays are written into the dialplan for this year and the next two: no service of ours is asked.
+_YEARS_AHEAD = 3
 # How long a caller may stay on the line after the farewell before the line is closed for him.
 FAREWELL_WAIT_SECONDS = 30
 # Frequent events that no part of ours reads; left out by Asterisk before they are sent. READ_EVENTS is the
@@ -115,6 +122,8 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "trunks": settings.trunks,
         "trunk_out": settings.trunk_out(),
         "departments": {key: _department(settings, key) for key in settings.departments},
+        "several_languages": any(len(settings.languages_of(key)) > 1 for key in settings.departments),
+        "language_key": settings.languages_by.key,
         "default_department": next(iter(settings.departments)),
         "agents": {
             extension: {
@@ -156,7 +165,51 @@ def _department(settings: Settings, key: str) -> dict[str, Any]:
         ),
         "inband": any(trunk.ringback == "inband" for trunk in settings.trunks.values()),
         "fixed": prompts_folder(settings) / "fixed" / key,
+        "hours": _hours(settings, key),
+        **_languages(settings, key),
     }
+
+
+def _languages(settings: Settings, key: str) -> dict[str, Any]:
+    """How the language of a caller is chosen: by DID, else by the country of the number, else the first."""
+    department, spoken = settings.departments[key], settings.languages_of(key)
+    by_country = {
+        country_code(region): language
+        for region, language in settings.languages_by.country.items()
+        if language in spoken
+    }
+    return {
+        "by_did": list(department.did_languages.items()),
+        "by_country": list(by_country.items()),
+        "others": list(pairwise([*spoken, spoken[0]])) if len(spoken) > 1 else [],
+    }
+
+
+def _hours(settings: Settings, key: str) -> dict[str, Any] | None:
+    """The department's hours as the dialplan looks them up; None when it is always open."""
+    schedule = settings.schedule_of(key)
+    usual_week = replace(schedule, days={}, holidays=frozenset())
+    usual = [usual_week.spans_within(_MONDAY + timedelta(days=number)) for number in range(7)]
+    first = date(datetime.now(schedule.zone).year, 1, 1)
+    last = date(first.year + _YEARS_AHEAD, 1, 1)
+    days = {
+        day: schedule.spans_within(day) for day in (first + timedelta(n) for n in range((last - first).days))
+    }
+    special = {day: spans for day, spans in days.items() if spans != usual[day.weekday()]}
+    if not special and usual == list(ALWAYS):
+        return None
+    named = {f"w{number}": spans for number, spans in enumerate(usual, start=1)}
+    named |= {f"d{day:%Y%m%d}": spans for day, spans in special.items()}
+    listed = [
+        (name, [(_digits(span.begins), _digits(span.ends)) for span in spans])
+        for name, spans in named.items()
+    ]
+    return {"zone": schedule.zone, "days": listed}
+
+
+def _digits(minute: int) -> str:
+    """A minute of the day as the dialplan compares it: "1" and HHMM, so that no zero leads."""
+    return f"1{minute // 60:02}{minute % 60:02}"
 
 
 def _replace(path: Path, text: str) -> None:

@@ -35,7 +35,7 @@ from ami_bridge.setting_types import (
     TimeZone,
     fit_for_dialplan,
 )
-from ami_bridge.voice_settings import Voice
+from ami_bridge.voice_settings import LanguageChoice, Voice
 
 
 class Company(Section):
@@ -184,6 +184,7 @@ class Department(Section):
     queue: list[Extension] = Field(min_length=1)
     language: Language | None = None
     more_languages: list[Language] = Field(default=[])
+    did_languages: dict[Did, Language] = Field(default={})
     time_zone: TimeZone | None = None
     ring: Ring | None = None
     hours: Hours | None = None
@@ -218,6 +219,7 @@ class Settings(Section):
     departments: dict[Slug, Department] = Field(min_length=1)
     agents: dict[Extension, Agent] = Field(min_length=1)
     voices: dict[Language, Voice] = Field(default={})
+    languages_by: LanguageChoice = LanguageChoice()
 
     @model_validator(mode="after")
     def _holidays_known(self) -> Self:

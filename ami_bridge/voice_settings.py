@@ -1,4 +1,4 @@
-"""The sections ``[voices.LANGUAGE]`` and ``[greeting]`` of the configuration."""
+"""The sections ``[voices.LANGUAGE]`` and ``[languages_by]`` of the configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ami_bridge.setting_types import Section
+from ami_bridge.setting_types import Language, Region, Section
 
 
 class Voice(Section):
@@ -33,3 +33,14 @@ class Voice(Section):
         if 0 < self.words_per_minute < 80:
             raise ValueError("words_per_minute is from 80 to 300, or 0 for the phrase book's")
         return self
+
+
+class LanguageChoice(Section):
+    """How a caller's language is chosen in departments that speak several (``more_languages``).
+
+    The DID decides first (``departments.X.did_languages``), then the country of the caller's number, then the
+    department; while waiting, ``key`` goes on to the next language.
+    """
+
+    country: dict[Region, Language] = Field(default={})
+    key: str = Field(default="9", pattern="^[2-9]$")

@@ -58,6 +58,7 @@ async def run(request: StepRequest, department: str, result: str) -> Variables:
         department,
         facts.local_time,
         callback_id,
+        language=request.environment.language,
         caller=request.environment.caller,
     )
     variables = turn_variables(outcome.turn, speech, request.settings.callback.max_recording_seconds)

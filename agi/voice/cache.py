@@ -168,16 +168,16 @@ class VoiceCache(PromptShelf):
         return ""
 
     def _place_all_fixed(self) -> None:
-        """Each department's fixed prompts: its first language at the name, further ones in a folder of theirs.
+        """Each department's fixed prompts: its first language at the name, each of several in a folder of its own.
 
         Asterisk looks into the folder named like the channel's language first.
         """
         for department in self.settings.departments:
-            first, *more = self.settings.languages_of(department)
+            spoken = self.settings.languages_of(department)
             for name in prompts.FIXED_NAMES:
                 target = prompts.fixed_prompt(self.settings, department, name)
-                self._place_fixed(department, first, name, target)
-                for language in more:
+                self._place_fixed(department, spoken[0], name, target)
+                for language in spoken if len(spoken) > 1 else ():
                     self._place_fixed(department, language, name, target.parent / language / name)
 
     def _place_fixed(self, department: str, language: str, name: str, target: Path) -> None:

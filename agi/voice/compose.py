@@ -149,7 +149,8 @@ def person_of(settings: Settings, agent: str, language: str) -> str:
 
 def fixed_text(book: PhraseBook, settings: Settings, department: str, name: str) -> str:
     """The words of the fixed prompt ``name`` of ``department`` (see :mod:`agi.voice.prompts`)."""
-    return book.say(f"fixed.{name}", **place_words(book, settings, department))
+    key = book.say(f"digits.{settings.languages_by.key}")
+    return book.say(f"fixed.{name}", key=key, **place_words(book, settings, department))
 
 
 def briefing_intro(book: PhraseBook, settings: Settings, department: str) -> str:

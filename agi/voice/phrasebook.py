@@ -40,7 +40,7 @@ class PhraseBook:
     words_per_minute: int
     phrases: Mapping[str, str]
 
-    def say(self, key: str, **filled: str) -> str:
+    def say(self, key: str, /, **filled: str) -> str:
         """The phrase ``key`` ("section.name") with its placeholders filled in.
 
         Raises:

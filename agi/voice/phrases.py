@@ -46,6 +46,7 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
     _MACHINE - {"person"}: {"greetings": "machine_nameless"},
     _MACHINE: {"greetings": "machine"},
     _PARTING: {"capture": "accepted noted message_kept nothing_kept"},
+    frozenset({"key"}): {"fixed": "language-offer"},
     frozenset({"time"}): {"opening": f"today tomorrow {' '.join(WEEKDAYS)}"},
     frozenset({"time", "day", "month"}): {"opening": "date"},
     _CLOCK: {"clock": "full_hour hour_and_minute"},

@@ -23,6 +23,7 @@ FIXED_NAMES = (
     "message-thanks",
     "farewell",
     "customer-not-reached",
+    "language-offer",  # heard by who is served in another language
 )
 
 

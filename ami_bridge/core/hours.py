@@ -64,6 +64,17 @@ class Schedule:
             return own
         return () if day in self.holidays else self.week[day.weekday()]
 
+    def spans_within(self, day: date) -> Spans:
+        """The hours that lie on ``day`` itself, cut at its midnights, with what began the evening before."""
+        late = [
+            Span(0, span.ends - _DAY_MINUTES)
+            for span in self.spans_on(day - timedelta(days=1))
+            if span.ends > _DAY_MINUTES
+        ]
+        return tuple(
+            sorted([*late, *(Span(span.begins, min(span.ends, _DAY_MINUTES)) for span in self.spans_on(day))])
+        )
+
     def opens_at(self, after: datetime) -> datetime | None:
         """The first instant (UTC) from ``after`` on at which the department is open; None: never within 400 days."""
         if self.is_open(after):
