@@ -162,7 +162,7 @@ async def _start(request: StepRequest, department: str, fields: CallbackFields) 
     call = await request.store.find_call_by_uniqueid(uniqueid)
     known: CallbackFields = {
         **fields,
-        "language": request.settings.language_of(department),
+        "language": request.voice.book_of(department, request.environment.language).language,
         "caller_id": request.environment.caller,
         "origin": CONVERSATION,
         "call_id": call.id if call else None,
@@ -195,7 +195,7 @@ async def _consent(request: StepRequest, department: str, keep: Keep, state: Cap
 
 async def _prompt(request: StepRequest, department: str, asked: str) -> str:
     """The version of the words that ask for a consent, which are kept."""
-    book = request.voice.book_of(department)
+    book = request.voice.book_of(department, request.environment.language)
     text = " ".join(book.say(phrase) for phrase in (*_HEARD_WITH.get(asked, ()), asked))
     version = prompt_version(book.language, text)
     await request.store.save_prompt(PromptEntry(version, asked, book.language, text))

@@ -34,15 +34,15 @@ class ExpectedPrompts:
             )
         return found.with_suffix(".wav")
 
-    def phrase(self, key: str, department: str, caller: str = "") -> Path:
+    def phrase(self, key: str, department: str, *, caller: str = "", language: str = "") -> Path:
         """A phrase of the book, such as ``capture.permission``; a farewell as ``caller`` hears it."""
         local = datetime.now(self._settings.zone_info_of(department))
-        speech = Speech(self._settings, self._voice, department, local, caller=caller)
-        return self._wav(speech.text(key), department)
+        speech = Speech(self._settings, self._voice, department, local, language=language, caller=caller)
+        return self._wav(speech.text(key), department, language)
 
     def fixed(self, name: str, department: str) -> Path:
         """A prompt that the dialplan knows by name."""
         return fixed_prompt(self._settings, department, name).with_suffix(".wav")
 
-    def _wav(self, text: str, department: str) -> Path:
-        return self._voice.path_of(text, self._voice.book_of(department)).with_suffix(".wav")
+    def _wav(self, text: str, department: str, language: str) -> Path:
+        return self._voice.path_of(text, self._voice.book_of(department, language)).with_suffix(".wav")

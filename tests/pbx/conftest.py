@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -91,6 +93,24 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
         "direct": ["101"],
         "queue": ["102"],
         "ring": {"zone": "uk", "answer_by_ring": 1},
+    }
+    # Both languages, chosen by DID; only a queue, so that nothing rings before it.
+    document["departments"]["bilingual"] = {
+        "names": names,
+        "dids": ["74950000007", "74950000008"],
+        "queue": ["103"],
+        "more_languages": ["en"],
+        "did_languages": {"74950000008": "en"},
+    }
+    # Closed now, whatever the day is, and open again in three days.
+    opens = (datetime.now(ZoneInfo("Europe/Moscow")) + timedelta(days=3)).strftime("%a").lower()
+    document["departments"]["shut"] = {
+        "names": names,
+        "dids": ["74950000009", "74950000010"],
+        "queue": ["103"],
+        "more_languages": ["en"],
+        "did_languages": {"74950000010": "en"},
+        "hours": {"open": [f"{opens} 09:00-18:00"]},
     }
     return document
 
