@@ -111,6 +111,14 @@ def _callable(number: phonenumbers.PhoneNumber, e164: str) -> bool:
     return not shared and phonenumbers.number_type(number) in _CALLABLE
 
 
+def e164_of(text: str, default_region: str) -> str | None:
+    """The number in E.164 as far as its country's plan knows it; None when it is none. Says nothing of ringing it."""
+    number = _parse(text, default_region) if _DIGITS.fullmatch(text) else None
+    if number is None or not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
 def read_back_groups(e164: str, home_region: str = "") -> tuple[str, ...]:
     """Split ``e164`` into the groups in which people say it: ("8", "916", "123", "45", "67").
 

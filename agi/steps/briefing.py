@@ -69,7 +69,7 @@ async def run(request: StepRequest, callback_id: str, result: str) -> Variables:
     began = stored is not None and stored.state.get("conversation") == CONVERSATION
     misses = int(stored.state.get("misses", 0)) if began and stored else 0
     speech = await asyncio.to_thread(_speech, request, callback)
-    holds = await _holds_the_fence(request, callback)
+    holds = await _holds_the_fence(request, callback) and not await _forbidden(request, callback)
     facts = briefing_facts(request.settings, callback, speech.stored, holds)
     misses, turn = plan(misses, Answer(result) if began else None, facts)
     variables = turn_variables(turn, speech, request.settings.callback.max_recording_seconds)
@@ -103,6 +103,11 @@ async def _holds_the_fence(request: StepRequest, callback: Callback) -> bool:
     )
 
 
+async def _forbidden(request: StepRequest, callback: Callback) -> bool:
+    """Whether the customer has asked never to be rung since the callback was claimed."""
+    return bool(callback.number and await request.store.do_not_call([callback.number]))
+
+
 def _speech(request: StepRequest, callback: Callback) -> Speech:
     settings = request.settings
     recordings = {Kind.NAME: callback.name_recording, Kind.SUBJECT: callback.subject_recording}
@@ -124,8 +129,13 @@ def briefing_facts(
     checked = None
     if holds_the_fence and callback.state in _WAITING and callback.consent is not None and callback.number:
         own_numbers = tuple(did for each in settings.departments.values() for did in each.dids)
+        rules = settings.callback
         found = check_number(
-            callback.number, settings.company.country, settings.callback.allowed_regions, own_numbers
+            callback.number,
+            settings.company.country,
+            rules.allowed_regions,
+            own_numbers,
+            rules.denied_prefixes,
         )
         checked = found if isinstance(found, CheckedNumber) else None
     return BriefingFacts(

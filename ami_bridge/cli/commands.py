@@ -13,7 +13,7 @@ import typer
 
 from ami_bridge import __version__
 from ami_bridge.adapters.store import Store
-from ami_bridge.cli import audit, bench, pbx, recording, user, voice
+from ami_bridge.cli import audit, bench, do_not_call, pbx, recording, user, voice
 from ami_bridge.cli.opening import with_store
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
 from ami_bridge.cli.tables import print_json_lines, print_table
@@ -26,6 +26,7 @@ app.add_typer(user.app, name="user", help="Who may use the desk: add, list, pass
 app.command()(audit.audit)
 app.command()(voice.preview)
 app.command()(voice.prompts)
+app.add_typer(do_not_call.app, name="do-not-call", help="People who are never rung back: add, remove, list.")
 app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
 
 

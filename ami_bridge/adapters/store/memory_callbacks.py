@@ -8,7 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
-from ami_bridge.adapters.store.entries import AgentTaken, NotStored, StaleFence, callback_id, clean, utc
+from ami_bridge.adapters.store.entries import (
+    AgentTaken,
+    DoNotCall,
+    NotStored,
+    StaleFence,
+    callback_id,
+    clean,
+    utc,
+)
 from ami_bridge.adapters.store.fences import (
     changed_by,
     check_claim,
@@ -37,6 +45,7 @@ class MemoryCallbacks:
         self._callbacks: dict[str, Callback] = {}
         self._consents: dict[str, list[Consent]] = {}
         self._attempts: dict[str, Attempt] = {}
+        self._forbidden: dict[str, DoNotCall] = {}
 
     def _announce(self, kind: str, subject: str, at: datetime) -> None:
         raise NotImplementedError
@@ -176,6 +185,7 @@ class MemoryCallbacks:
                 callback.state in core.CLAIMABLE and callback.due_at is not None and callback.due_at <= now
             )
             ready = ready and (departments is None or callback.department in departments)
+            ready = ready and callback.number not in self._forbidden
             if ready and callback.dialable and callback.number not in in_use:
                 in_use.add(callback.number)
                 found.append(callback)

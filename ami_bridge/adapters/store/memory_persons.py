@@ -20,7 +20,6 @@ class MemoryPersons(MemoryCallbacks):
     def __init__(self) -> None:
         super().__init__()
         self._history: dict[str, HistoryEntry] = {}
-        self._forbidden: dict[str, DoNotCall] = {}
 
     async def settle_capture(
         self,

@@ -358,6 +358,7 @@ def _ready(c: Any, now: datetime, departments: Collection[str] | None) -> tuple[
         c.due_at <= now,
         c.number.is_not(None),
         sa.exists().where(t.callback_consent.c.callback_id == c.id),
+        ~sa.exists().where(t.do_not_call.c.number == c.number),
         *(() if departments is None else (c.department.in_(departments),)),
     )
 

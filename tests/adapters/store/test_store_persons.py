@@ -6,7 +6,14 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from ami_bridge.adapters.store import DoNotCall, HistoryEntry, Store
-from ami_bridge.core.callbacks import Callback, CallbackEvent, CallbackState, Consent
+from ami_bridge.core.callbacks import (
+    AttemptState,
+    Callback,
+    CallbackEvent,
+    CallbackState,
+    Consent,
+    RetryPolicy,
+)
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NUMBER = "+79161234567"
@@ -157,3 +164,15 @@ async def test_the_do_not_call_list(store: Store) -> None:
     assert await store.allow_calling(NUMBER)
     assert not await store.allow_calling(NUMBER)
     assert await store.do_not_call() == []
+
+
+async def test_what_was_being_dialled_is_not_dialled_again(store: Store) -> None:
+    """He says so while his phone rings for the first time; that attempt fails, and no other follows."""
+    made = await capture(store, "a")
+    (claimed,) = await store.claim_due(NOW, "w", 60)
+    attempt = await store.begin_attempt(made.id, claimed.fence, "chan", agent="101", at=NOW)
+    assert await store.forbid_calling(DoNotCall(NUMBER, NOW, "anna")) == []
+    policy = RetryPolicy(3, (5.0,))
+    after = await store.finish_attempt(attempt.id, AttemptState.NO_ANSWER, policy=policy, at=NOW + minutes(1))
+    assert after.state is CallbackState.QUEUED
+    assert await store.claim_due(NOW + minutes(60), "w", 60) == []
