@@ -39,8 +39,9 @@ class Reached:
 def judge(record: Mapping[str, Any], reached_seconds: float) -> Missed | Reached | None:
     """Judge the finished call ``record`` (``CallRecord.as_json()``); ``number`` is as the network told it.
 
-    None for calls between colleagues, for the dialer's own calls (their attempts tell more), for calls in
-    which a stretch is not known, and for answered calls that were too short to settle anything.
+    None for calls between colleagues, for the dialer's own calls (their attempts tell more), for callers who
+    left a message without the AGI (the spool files it), for calls in which a stretch is not known, and for
+    answered calls that were too short to settle anything.
     """
     at = _instant(record.get("ended_at"))
     if at is None or record.get("kind") == "callback":
@@ -53,9 +54,15 @@ def judge(record: Mapping[str, Any], reached_seconds: float) -> Missed | Reached
         return Reached(number, at, float(seconds))
     known_whole = record.get("disposition") not in {None, "UNKNOWN"} and not record.get("gaps")
     number = _text(record.get("caller"), "number")
-    if record.get("direction") != "inbound" or not number or not known_whole:
+    if record.get("direction") != "inbound" or not number or not known_whole or _left_a_message(record):
         return None
     return Missed(number, _why(record), _instant(record.get("started_at")), at)
+
+
+def _left_a_message(record: Mapping[str, Any]) -> bool:
+    return any(
+        isinstance(note, Mapping) and note.get("name") == "spooled" for note in record.get("notes") or ()
+    )
 
 
 def _why(record: Mapping[str, Any]) -> MissedWhy:

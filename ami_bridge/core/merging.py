@@ -18,6 +18,7 @@ from ami_bridge.core.callbacks import (
     CallbackEvent,
     CallbackFields,
     CallbackState,
+    Consent,
     advance,
     amend,
 )
@@ -89,6 +90,13 @@ def merge(goes_on: Callback, further: Callback, at: datetime) -> tuple[Callback,
     return after, closed
 
 
+def _consent(old: Callback, new: Callback) -> Consent | None:
+    """The newest that allows to ring the number that stays; the earlier ones are kept as evidence."""
+    if old.consent is None or (new.consent is not None and new.consent.number == old.number):
+        return new.consent or old.consent
+    return old.consent
+
+
 def _gained(old: Callback, new: Callback) -> CallbackFields:
     """What the further request adds: the newest words, the earliest place, the newest wish for a time."""
     places = [place for place in (old.place_at, new.place_at) if place is not None]
@@ -98,7 +106,7 @@ def _gained(old: Callback, new: Callback) -> CallbackFields:
         subject_recording=new.subject_recording or old.subject_recording,
         name_text=new.name_text or old.name_text,
         subject_text=new.subject_text or old.subject_text,
-        consent=old.consent or new.consent,
+        consent=_consent(old, new),
     )
     if old.number is None and new.number is not None:
         gained |= {

@@ -55,6 +55,7 @@ def test_a_talk_settles_what_was_open() -> None:
         {"disposition": "ABANDONED", "caller": {"number": ""}},
         {"disposition": "NO_ANSWER", "direction": "outbound"},
         {"disposition": "UNKNOWN"},
+        {"disposition": "ABANDONED", "notes": [{"name": "spooled", "fields": {"Status": "DTMF"}}]},
         {"disposition": "ABANDONED", "gaps": [{"lost_at": SINCE.isoformat()}]},
         {},
     ],

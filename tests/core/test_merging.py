@@ -115,3 +115,11 @@ def test_what_is_open() -> None:
 )
 def test_the_standing_of_a_number(known: list[Callback], expected: Standing) -> None:
     assert standing(known, NOW, RequestLimits()) == expected
+
+
+def test_the_newest_consent_for_the_number_that_stays() -> None:
+    old, new = callback("a"), callback("b", minute=1)
+    assert merge(old, new, NOW)[0].consent == new.consent
+    typed = replace(old, number="+74951234567")
+    assert merge(typed, new, NOW)[0].consent == old.consent, "the message was for another number"
+    assert merge(old, replace(new, consent=None), NOW)[0].consent == old.consent
