@@ -52,12 +52,13 @@ def desks(
     number: Annotated[int, typer.Option("--desks", min=1, max=400, help="Browsers on the live feed.")] = 200,
     calls: Annotated[float, typer.Option("--calls-per-second", min=0.1, max=200)] = 20.0,
     seconds: Annotated[float, typer.Option(min=1.0, max=600.0)] = 20.0,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="The cheapest of so many counts.")] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Desks on the live feed while calls run: missed updates, and the bridge's processor time with and without."""
     from ami_bridge.bench.desks import Load, measure
 
-    figures = measure(Load(number, calls, seconds))
+    figures = measure(Load(number, calls, seconds), rounds)
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return

@@ -190,3 +190,30 @@ async def test_what_happens_while_the_line_is_cut_is_not_missed(phones: Stage, s
     await phase(anna, "ringing")
     await caller.hangup()
     await anna.page.wait_for_selector(".idle", timeout=WAIT_MS)
+
+
+async def test_a_paused_agent_is_left_alone_until_she_is_back(
+    phones: Stage, store: SqlStore, screens: Screens
+) -> None:
+    """F8 pauses in the PBX itself: the direct phone does not ring, and the caller is answered by the queue at once."""
+    since, number = now(), "79165550305"
+    anna = await screens.log_in("anna", language="en")
+    agent = await phones.agent("101")
+    side = anna.page.locator("#availability")
+    await side.get_by_text("Available", exact=True).wait_for(timeout=WAIT_MS)
+    await anna.page.select_option("#availability [name=reason]", "lunch")
+    await anna.page.keyboard.press("F8")
+    await side.get_by_text("Lunch").wait_for(timeout=WAIT_MS)
+    await anna.is_accessible("1-paused")
+    try:
+        caller = await phones.caller(number)
+        await caller.dial("74950000001")
+        await caller.wait_for(PhoneState.ESTABLISHED, 8)
+        await caller.hangup()
+        record = await record_of(store, number, since)
+        assert record["failover_reason"] == "no_leg"
+        assert agent.calls == 0
+    finally:
+        await anna.page.keyboard.press("F8")
+        await side.get_by_text("Available", exact=True).wait_for(timeout=WAIT_MS)
+    anna.is_clean()
