@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from ami_bridge.core.hours import Schedule
@@ -93,9 +94,12 @@ def part_left(windows: Sequence[Window], zone: ZoneInfo, now: datetime, part: Da
 
 def days_ahead(windows: Sequence[Window], zone: ZoneInfo, now: datetime, most: int) -> tuple[date, ...]:
     """The next days after today, at most ``most``, on which an hour can be chosen."""
-    today = now.astimezone(zone).date()
-    known = sorted({window.begins.astimezone(zone).date() for window in windows})
-    return tuple(day for day in known if day > today and hours_of(windows, zone, day))[:most]
+    if not windows:
+        return ()
+    today, last = now.astimezone(zone).date(), max(window.ends for window in windows).astimezone(zone).date()
+    # Day by day: a window may go over many midnights (a company that never closes).
+    later = (today + timedelta(days=distance) for distance in range(1, (last - today).days + 1))
+    return tuple(islice((day for day in later if hours_of(windows, zone, day)), most))
 
 
 def hours_of(windows: Sequence[Window], zone: ZoneInfo, day: date) -> tuple[int, ...]:

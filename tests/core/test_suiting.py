@@ -131,3 +131,11 @@ def test_whatever_can_be_chosen_is_open_and_decent_and_to_come(
         for at in (window.begins, window.ends - timedelta(minutes=1)):
             assert schedule.is_open(at)
             assert 9 <= at.astimezone(callers).hour < 21
+
+
+def test_a_company_that_never_closes_offers_every_day() -> None:
+    until = WEDNESDAY + timedelta(days=8)
+    found = common_windows([Schedule(MOSCOW), Schedule(MOSCOW)], WEDNESDAY, until)
+    assert len(found) == 1
+    assert [day.day for day in days_ahead(found, MOSCOW, WEDNESDAY, 5)] == [12, 13, 14, 15, 16]
+    assert hours_of(found, MOSCOW, date(2026, 3, 12)) == tuple(range(24))
