@@ -35,6 +35,9 @@ _MONDAY = date(2024, 1, 1)
 _YEARS_AHEAD = 3
 # How long a caller may stay on the line after the farewell before the line is closed for him.
 FAREWELL_WAIT_SECONDS = 30
+# Codes of the dialplan, dialled with a star before them; docs/dialplan.md tells the agents.
+PARKING_SLOTS = range(71, 80)
+CONFERENCE_ROOMS = range(91, 100)
 # Frequent events that no part of ours reads; left out by Asterisk before they are sent. READ_EVENTS is the
 # list of those that are read, and a test proves that the two do not overlap.
 UNREAD_EVENTS = (
@@ -119,6 +122,8 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "queue": settings.queue,
         "callback": settings.callback,
         "talk": settings.talk,
+        "parking_slots": PARKING_SLOTS,
+        "conference_rooms": CONFERENCE_ROOMS,
         "trunks": settings.trunks,
         "trunk_out": settings.trunk_out(),
         "departments": {key: _department(settings, key) for key in settings.departments},

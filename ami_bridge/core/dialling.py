@@ -31,6 +31,18 @@ from ami_bridge.core.serving import now_on_behalf_of, put_through
 
 # Q.850 cause 21, call rejected: 603 and 403. Dial calls it no answer, but somebody or something said no.
 REJECTED_CAUSE = 21
+REJECTED = "REJECTED"
+
+
+def note_rejection(channel: Channel) -> None:
+    """A phone's own no, told after the end of its dial."""
+    leg = channel.parent
+    if leg is None or leg.status != "NOANSWER" or channel.requested is None:
+        return
+    if channel.requested[2] == REJECTED_CAUSE:
+        leg.status = REJECTED
+        if leg.root is leg.dialler and channel.call.outcome == outcome_of_dialstatus("NOANSWER"):
+            channel.call.outcome = outcome_of_dialstatus(REJECTED)
 
 
 def on_created(book: CallBook, event: ChannelCreated) -> None:
@@ -162,6 +174,8 @@ def _dialled(book: CallBook, call: Call, leg: Leg, at: datetime | None) -> None:
         leg.in_queue = call.stay is not None
         if root is dialler:
             call.begin_attempt()
+    if leg.dest.half == 1:
+        _tell_those_within(call, leg)
     if leg.dest.party:
         _offer_to_handover(call, leg)
         caller = leg.root
@@ -180,6 +194,15 @@ def _dialled(book: CallBook, call: Call, leg: Leg, at: datetime | None) -> None:
         )
     if leg.dest.rings:
         _leg_rings(book, leg, leg.dest.ringing_at)
+
+
+def _tell_those_within(call: Call, outer: Leg) -> None:
+    """The dial of a Local channel may be told after what its second half dials, which runs in a thread of its own."""
+    for inner in call.legs:
+        dialler = inner.dialler
+        if dialler is not None and dialler is outer.dest.pair:
+            inner.root, inner.originator = dialling_root(dialler)
+            inner.context, inner.exten = inner.root.context, inner.root.exten
 
 
 def _offer_to_handover(call: Call, leg: Leg) -> None:
@@ -372,7 +395,7 @@ def _leg_failed(book: CallBook, leg: Leg, status: str, forward: str, at: datetim
     leg.forward = forward
     dest, call = leg.dest, leg.dest.call
     if status == "NOANSWER" and dest.requested is not None and dest.requested[2] == REJECTED_CAUSE:
-        status = "REJECTED"
+        status = REJECTED
     leg.status = "FORWARDED" if forward else status or "NOANSWER"
     own_dial = leg.dialler is not None and (leg.root is leg.dialler)
     if forward:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.bridging import leave_bridge
 from ami_bridge.core.channels import UP
+from ami_bridge.core.dialling import note_rejection
 from ami_bridge.core.event_types import HangupRequested, HungUp, SoftHangupRequested
 from ami_bridge.core.serving import end_hold
 from ami_bridge.core.talking import fall_silent
@@ -24,6 +25,7 @@ def on_hangup_requested(book: CallBook, event: HangupRequested) -> None:
     if channel.requested is None and not refused_by_us:
         book.seq += 1
         channel.requested = (book.seq, event.at, event.cause)
+        note_rejection(channel)
     return None
 
 

@@ -25,6 +25,8 @@ _DIRECTION_OF_ENTRY: Mapping[str, Direction] = {"from-carrier": "inbound", "from
 
 # Q.850 cause 17, user busy (Asterisk: AST_CAUSE_USER_BUSY).
 BUSY_CAUSE = 17
+# Asterisk's own cause for a phone that stops ringing because another was quicker (SIP: Reason "Call completed elsewhere").
+ELSEWHERE_CAUSE = 26
 # Q.850 causes by which a call ends that never dialled anybody (dialplan Busy(), Congestion(), no route).
 _OUTCOME_OF_CAUSE = {
     1: Disposition.FAILED,
@@ -113,6 +115,8 @@ def _verdict_of(
     if not leg.rang:
         return None
     status = _outer_status(leg)
+    if not leg.status and leg.dest.hangup_cause == ELSEWHERE_CAUSE:
+        return "elsewhere"  # a pickup whose own event came when the phone was gone
     if status in ("NOANSWER", "") or (status == "CANCEL" and call.failover and not leg.in_queue):
         return "missed"
     if status == "CANCEL":

@@ -123,6 +123,29 @@ def test_agent_drops_and_the_pbx_ends_the_call(story: Any, tell: Any) -> None:
     assert (record.answered_by, record.hung_up_by) == (None, "agent")
 
 
+def test_the_outer_dial_may_be_told_after_the_inner_one(story: Any, tell: Any) -> None:
+    """A Local channel's second half dials in a thread of its own: 101 is still the agent who is called first."""
+    story.at(0).local("cb-1", "cb-2", "101", "callback-agent", "cb-1")
+    story.channel("p1", "PJSIP/101-00000001", linkedid="cb-1")
+    story.dial("cb-2", "p1", "101")
+    story.dial("", "cb-1", "101")
+    story.at(2).answer("cb-2", "p1")
+    story.dial_end("", "cb-1", "ANSWER")
+    story.enter("b1", "p1", "cb-2")
+    story.at(3).channel("p2", "PJSIP/carrier-00000002", linkedid="cb-1")
+    story.dial("cb-1", "p2", "79160000000")
+    story.at(5).answer("cb-1", "p2")
+    story.enter("b2", "p2", "cb-1")
+    story.at(20).asks_to_end("p2")
+    story.leave("b2", "p2", "cb-1")
+    story.leave("b1", "cb-2", "p1")
+    story.hangup("p2", "cb-1", "cb-2", "p1")
+    record = tell(story.events).record
+    assert record.caller.extension == "101"
+    assert record.answered_by.uniqueid == "p2"
+    assert record.hung_up_by == "caller", "the customer, in a callback"
+
+
 def test_a_vanished_phone_is_the_network(story: Any, tell: Any) -> None:
     story.at(0).caller("c0")
     story.asks_to_end("c0", 127)  # this PBX does send HangupRequests

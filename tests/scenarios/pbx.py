@@ -113,10 +113,7 @@ persistentmembers = no
 """
 
 _MODULES = """
-load = app_confbridge.so
 load = app_voicemail.so
-load = res_adsi.so
-load = res_parking.so
 """
 
 
