@@ -25,7 +25,7 @@ _DIRECTION_OF_ENTRY: Mapping[str, Direction] = {"from-carrier": "inbound", "from
 
 # Q.850 cause 17, user busy (Asterisk: AST_CAUSE_USER_BUSY).
 BUSY_CAUSE = 17
-# Asterisk's own cause for a phone that stops ringing because another was quicker (SIP: Reason "Call completed elsewhere").
+# Asterisk's own cause for a phone that stops ringing because another was quicker ("completed elsewhere").
 ELSEWHERE_CAUSE = 26
 # Q.850 causes by which a call ends that never dialled anybody (dialplan Busy(), Congestion(), no route).
 _OUTCOME_OF_CAUSE = {
