@@ -128,6 +128,12 @@ class ChannelEventSettings(Section):
     keep_days: float = Field(default=30, ge=1, le=3660)
 
 
+class Retention(Section):
+    """How long ``fourthring purge`` keeps what has ended; None: it asks."""
+
+    days: float | None = Field(default=None, ge=1, le=36600)
+
+
 class QueueSettings(Section):
     """How callers wait."""
 
@@ -210,6 +216,7 @@ class Settings(Section):
     ring: Ring = Ring()
     queue: QueueSettings = QueueSettings()
     channel_events: ChannelEventSettings = ChannelEventSettings()
+    retention: Retention = Retention()
     hours: Hours = Hours()
     calendar: Calendar = Calendar()
     callback: CallbackSettings

@@ -13,7 +13,7 @@ import typer
 
 from ami_bridge import __version__
 from ami_bridge.adapters.store import Store
-from ami_bridge.cli import audit, bench, do_not_call, pbx, recording, user, voice
+from ami_bridge.cli import audit, bench, do_not_call, keeping, pbx, recording, user, voice
 from ami_bridge.cli.opening import with_store
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
 from ami_bridge.cli.tables import print_json_lines, print_table
@@ -24,6 +24,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(pbx.app, name="pbx", help="The private Asterisk: build, start, stop, status.")
 app.add_typer(user.app, name="user", help="Who may use the desk: add, list, passwd, disable, token …")
 app.command()(audit.audit)
+for _keeping in (keeping.report, keeping.purge, keeping.erase):
+    app.command()(_keeping)
 app.command()(voice.preview)
 app.command()(voice.prompts)
 app.add_typer(do_not_call.app, name="do-not-call", help="People who are never rung back: add, remove, list.")

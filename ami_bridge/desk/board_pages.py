@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,48 +26,13 @@ from ami_bridge.desk.view import (
     waiting_of,
 )
 from ami_bridge.directory import departments_of
+from ami_bridge.report import FEWEST_CALLS, day_of
 from ami_bridge.settings import Settings
 
-#: A caller who is answered from the queue within this time was served well.
-QUEUE_SECONDS = 20.0
-#: Below so many calls there is no percentage: thin data rank nobody.
-FEWEST_CALLS = 20
 _MOST_A_DAY = 5000
 _SILENT_SECONDS = 20.0
 _BREAKS_WITHIN = timedelta(minutes=10)
 _LEAST_DISK_SHARE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """The figures of one day so far. ``counted`` leaves out who gave up before anybody could have answered."""
-
-    calls: int
-    answered: int
-    gave_up: int
-    counted: int
-    in_time: int
-
-    @property
-    def level(self) -> int | None:
-        """Service level in per cent, None on thin data."""
-        return round(100 * self.in_time / self.counted) if self.counted >= FEWEST_CALLS else None
-
-
-def day_of(calls: Iterable[StoredCall]) -> Day:
-    """Count them. In time: answered by the 4th ring, or within :data:`QUEUE_SECONDS` in the queue."""
-    inbound = [call for call in calls if call.record.get("kind", "call") == "call" and call.ended_at]
-    answered = [call for call in inbound if call.disposition == "ANSWERED"]
-    gave_up = [call for call in inbound if call.disposition in {"ABANDONED", "CANCELLED"}]
-    counted = [call for call in inbound if call.disposition != "CANCELLED"]
-    in_time = [call for call in answered if call.ring_verdict in {"early", "ideal"} or _short_wait(call)]
-    return Day(len(inbound), len(answered), len(gave_up), len(counted), len(in_time))
-
-
-def _short_wait(call: StoredCall) -> bool:
-    queue = call.record.get("queue")
-    waited = queue.get("wait_seconds") if isinstance(queue, Mapping) else None
-    return isinstance(waited, int | float) and waited <= QUEUE_SECONDS
 
 
 @needs(Role.SUPERVISOR, Scope.CALLS_READ)

@@ -24,6 +24,11 @@ class SqlStore(SqlCalls, SqlCallbacks, SqlPersons, SqlPromises, SqlDesk, SqlAcco
     def __init__(self, url: str) -> None:
         self._database = Database(url)
 
+    @property
+    def database(self) -> Database:
+        """For the modules of this folder that no service needs, such as ``erasing``."""
+        return self._database
+
     async def open(self) -> None:
         """Connect and migrate. Raises StoreUnavailable with the remedy."""
         await self._database.open()
