@@ -22,7 +22,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 #: Events of one instant come in bursts; a call that changed five times within this is told once.
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 RECONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 6.0
 #: Bytes that may wait for one reader: about ten thousand changes.
@@ -241,5 +241,9 @@ class DeskWire:
             waiting.set_result(message)
 
 
+# Made once: json.dumps with arguments of our own would make one for every line.
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _line(item: Mapping[str, Any]) -> bytes:
-    return json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    return _encoded(item).encode("utf-8", "replace") + b"\n"

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from ami_bridge.core.calls import Call
 from ami_bridge.core.channels import Leg, LegState
 from ami_bridge.core.hanging_up import caller_of
-from ami_bridge.core.records import CallKind, CallRecord, json_of
+from ami_bridge.core.records import CallKind, CallRecord
 from ami_bridge.core.ringing import RingRuleOf
 from ami_bridge.core.talking import Talk
 
@@ -45,6 +45,11 @@ class TalkShown(NamedTuple):
     caller_since: datetime | None
     caller_first_turn_seconds: float | None
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        since = {"agent_since": _text(self.agent_since), "caller_since": _text(self.caller_since)}
+        return {**self._asdict(), **since}
+
 
 class LiveCall(NamedTuple):
     """One call now. ``ringing`` and ``agents`` are endpoints of phones: those that ring, those that talk."""
@@ -72,9 +77,25 @@ class LiveCall(NamedTuple):
     absorbed: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values, as in :meth:`CallRecord.as_json`."""
-        shown: dict[str, Any] = json_of(self)
-        return shown
+        """Plain JSON values, as in :meth:`CallRecord.as_json`; by hand, since every change of a call is told so."""
+        ring, wait, talk = self.ring, self.wait, self.talk
+        return {
+            **self._asdict(),
+            "started_at": _text(self.started_at),
+            "ringing": list(self.ringing),
+            "agents": list(self.agents),
+            "absorbed": list(self.absorbed),
+            "ring": None if ring is None else {**ring._asdict(), "started_at": _text(ring.started_at)},
+            "wait": None if wait is None else {**wait._asdict(), "joined_at": _text(wait.joined_at)},
+            "answered_at": _text(self.answered_at),
+            "talk_started_at": _text(self.talk_started_at),
+            "held_since": _text(self.held_since),
+            "talk": None if talk is None else talk.as_json(),
+        }
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="milliseconds")
 
 
 def live_form(call: Call, ring_rule_of: RingRuleOf) -> LiveCall:
@@ -122,7 +143,7 @@ def ended_form(record: CallRecord) -> dict[str, Any]:
         "ringing": [],
         "disposition": str(record.disposition),
         "hung_up_by": record.hung_up_by,
-        "ended_at": json_of(record.ended_at),
+        "ended_at": _text(record.ended_at),
         "absorbed": list(record.absorbed_call_ids),
     }
 

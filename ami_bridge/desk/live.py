@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from ami_bridge.adapters.live_wire import DeskWire, wire_path
 from ami_bridge.adapters.store import Store, StoreUnavailable
+from ami_bridge.desk.auth import account_of
 from ami_bridge.desk.board import Audience, Board, Frame, Position, audience_of, change_form, event_block, iso
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
 from ami_bridge.desk.rights import Account, Scope
@@ -31,6 +33,8 @@ WRITE_SECONDS = 10.0
 #: After a write the next waits this long, so that two hundred desks cost twenty writes a second each at the most.
 PACE_SECONDS = 0.05
 MOST_CLIENTS = 400
+#: How long somebody who was logged out may go on listening.
+RECHECK_SECONDS = 15.0
 _BATCH = 500
 
 Sees = Callable[[Audience], bool]
@@ -128,12 +132,13 @@ async def live(ask: Ask) -> web.StreamResponse:
     if feed.clients >= MOST_CLIENTS:
         raise fault(503, "Too many desks listen already; close one.")
     last = _last_seen(ask.request)
-    await feed.catch_up()
+    with contextlib.suppress(StoreUnavailable):  # a ringing call waits for no database
+        await feed.catch_up()
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(ask.request)
     feed.clients += 1
     try:
-        await _Client(response, feed, ask.store, _sight_of(ask.account)).talk(last)
+        await _Client(response, feed, ask).talk(last)
     except (ConnectionResetError, TimeoutError):
         pass  # the client left or is stuck; it will come back with Last-Event-ID
     finally:
@@ -144,13 +149,15 @@ async def live(ask: Ask) -> web.StreamResponse:
 class _Client:
     """Sends to one browser what it has not seen yet and may see."""
 
-    def __init__(self, response: web.StreamResponse, feed: Feed, store: Store, sees: Sees) -> None:
-        self._response, self._feed, self._store, self._sees = response, feed, store, sees
+    def __init__(self, response: web.StreamResponse, feed: Feed, ask: Ask) -> None:
+        self._response, self._feed, self._store = response, feed, ask.store
+        self._request, self._account, self._sees = ask.request, ask.account, _sight_of(ask.account)
+        self._checked_at = time.monotonic()
 
     async def talk(self, last: Position | None) -> None:
         board = self._feed.board
         n = await self._resume(last)
-        while not self._feed.closing:
+        while not self._feed.closing and await self._may_stay():
             frames = board.after(n)
             if frames is None:  # it reads slower than things happen
                 n = await self._begin_again(reset=True)
@@ -160,6 +167,17 @@ class _Client:
                 await asyncio.sleep(PACE_SECONDS)
             elif not await self._feed.news_after(n):
                 await self._write(b": still here\n\n")
+
+    async def _may_stay(self) -> bool:
+        """Whether this is still the account that was let in: logging out and losing a right end a stream too."""
+        now = time.monotonic()
+        if now - self._checked_at < RECHECK_SECONDS:
+            return True
+        self._checked_at = now
+        try:
+            return await account_of(self._request) == self._account
+        except StoreUnavailable:
+            return True  # nobody can be asked; the next look tells
 
     async def _resume(self, last: Position | None) -> int:
         board = self._feed.board

@@ -11,11 +11,11 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from ami_bridge.adapters.store import MemoryStore, Store
-from ami_bridge.desk import create_app
+from ami_bridge.desk import create_app, live
 from ami_bridge.desk.live import FEED
 from ami_bridge.settings import Settings
 
-from .conftest import TOKEN
+from .conftest import TOKEN, add_user, log_in
 
 
 async def next_events(
@@ -141,6 +141,52 @@ async def test_calls_that_go_on_are_shown_at_once_and_resumed_without_a_hole(
         (picture,) = await next_events(response, 1, pictures=True)
     assert json.loads(picture["data"])["calls"] == []
     await client.close()
+
+
+async def test_who_is_logged_out_hears_no_more(
+    stranger: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(live, "KEEP_ALIVE_SECONDS", 0.05)
+    await add_user(store, "anna", "agent", "101")
+    await log_in(stranger, "anna")
+    async with stranger.get("/api/v1/live") as response:
+        await next_events(response, 1, pictures=True)
+        await store.end_sessions("anna")
+        async with asyncio.timeout(10):
+            while await response.content.readline():
+                pass
+
+
+async def test_an_agent_hears_of_own_departments_and_of_the_own_phone_only(
+    stranger: TestClient, store: Store
+) -> None:
+    """Anna's phone rings in sales; a call of support concerns her only while it rings at her phone."""
+    await add_user(store, "anna", "agent", "101")
+    await log_in(stranger, "anna")
+    board = stranger.app[FEED].board  # type: ignore[index]
+    plain = {"agents": [], "absorbed": [], "phase": "ringing"}
+    calls = [
+        {"call_id": "own", "department": "sales", "ringing": [], **plain},
+        {"call_id": "foreign", "department": "support", "ringing": ["103"], **plain},
+    ]
+    board.told({"hello": "x", "seq": 0, "linked": True, "calls": len(calls)})
+    for call in calls:
+        board.told({"call": call})
+    async with stranger.get("/api/v1/live") as response:
+        (picture,) = await next_events(response, 1, pictures=True)
+        assert [call["call_id"] for call in json.loads(picture["data"])["calls"]] == ["own"]
+        for seq, ringing in enumerate((["103"], ["101"], []), 1):
+            board.told({"seq": seq, "call": {**calls[1], "ringing": ringing}})
+        board.told({"seq": 4, "call": {**calls[1], "ringing": ["103"]}})
+        board.told({"seq": 5, "call": calls[0]})
+        stranger.app[FEED]._wake()  # type: ignore[index]
+        told = [json.loads(event["data"]) for event in await next_events(response, 3)]
+    assert [(call["call_id"], call["ringing"]) for call in told] == [
+        ("foreign", ["101"]),
+        ("foreign", []),  # it rings no more at hers: the card goes away
+        ("own", []),
+    ]
 
 
 # OpenAPI ----------------------------------------------------------------------------------
