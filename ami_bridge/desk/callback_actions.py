@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from ami_bridge.adapters.store import NotStored
 from ami_bridge.core.callbacks import (
     Callback,
     CallbackEvent,
@@ -16,7 +17,15 @@ from ami_bridge.desk.callbacks_api import DESK_WORKER, callback_of, callback_out
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
 from ami_bridge.desk.faults import Invalid
 from ami_bridge.desk.rights import Role, Scope
-from ami_bridge.desk.shapes import CallbackIn, CallbackOut, CancelIn, FieldFault, RescheduleIn, TakeIn
+from ami_bridge.desk.shapes import (
+    CallbackIn,
+    CallbackOut,
+    CancelIn,
+    FieldFault,
+    MergeIn,
+    RescheduleIn,
+    TakeIn,
+)
 from ami_bridge.desk.trail import trace
 from ami_bridge.numbers import Refusal, check_number
 
@@ -81,6 +90,29 @@ async def cancel_callback(ask: Ask) -> CallbackOut:
     return await _done(ask, "callback.cancel", after, reason=reason)
 
 
+async def close_reached(ask: Ask) -> CallbackOut:
+    """They talked otherwise: the promise is kept, and nobody is rung twice."""
+    callback = await _free_for(ask)
+    reason = cast(CancelIn, ask.body).reason
+    after = await ask.store.update_callback(
+        callback.id, event=CallbackEvent.REACHED, by=ask.who, reason=reason or "reached otherwise"
+    )
+    return await _done(ask, "callback.reached", after, reason=reason)
+
+
+async def merge_callback(ask: Ask) -> CallbackOut:
+    """Two requests of one person become one; answers with the one that goes on."""
+    callback, into = await _free_for(ask), cast(MergeIn, ask.body).into
+    if into == callback.id:
+        raise fault(409, f"Callback '{into}' cannot be merged into itself.")
+    goes_on = await ask.store.callback(into)
+    if goes_on is None or not ask.account.sees(goes_on.department):
+        raise NotStored("callback", into)
+    after = await ask.store.merge_callbacks(goes_on.id, callback.id, by=ask.who)
+    await trace(ask.store, ask.account, "callback.merge", callback.id, into=after.id)
+    return callback_out(after)
+
+
 async def _due(ask: Ask, fields: CallbackFields, action: str) -> CallbackOut:
     callback = await _free_for(ask)
     if not callback.dialable:
@@ -141,6 +173,8 @@ ENDPOINTS = (
     _action("give-back", give_back_callback, "Give a callback back to the others", None),
     _action("call-now", call_now, "Ring back as soon as somebody is free", None),
     _action("reschedule", reschedule_callback, "Ring back at another time", RescheduleIn),
+    _action("reached", close_reached, "Close a callback: they talked otherwise", CancelIn),
+    _action("merge", merge_callback, "Make a callback part of another of the same person", MergeIn),
     _action("cancel", cancel_callback, "Call a callback off", CancelIn),
     _action("", amend_callback, "Write what became known about the caller", CallbackIn, "PATCH"),
 )

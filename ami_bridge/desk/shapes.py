@@ -110,6 +110,12 @@ class RescheduleIn(In):
     promised_at: AwareDatetime | None = None
 
 
+class MergeIn(In):
+    """Which callback goes on for this one."""
+
+    into: Annotated[str, Field(min_length=1, max_length=100)]
+
+
 class CallbackIn(In):
     """What a person found out about the caller; what is left out stays as it is."""
 
@@ -213,6 +219,7 @@ class CallbackOut(Out):
     closed_at: datetime | None
     closed_by: str
     closed_reason: str
+    merged_into: str | None = Field(description="The callback that goes on for this one.")
     recordings: dict[str, str]
 
 

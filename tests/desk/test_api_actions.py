@@ -285,3 +285,39 @@ async def test_states_of_a_callback_are_those_of_the_core(desk: TestClient, stor
     for state in CallbackState:
         assert (await desk.get("/api/v1/callbacks", params={"state": state.value})).status == 200
     assert (await desk.get("/api/v1/callbacks", params={"state": "nonsense"})).status == 400
+
+
+async def test_two_requests_of_one_person_become_one(desk: TestClient, store: Store) -> None:
+    kept = await make_callback(store)
+    further = await store.create_callback(
+        "k2", "sales", event=CallbackEvent.BROKEN_OFF, name_text="Иван", at=START
+    )
+    goes_on = await act(desk, further.id, "merge", json={"into": kept.id})
+    assert (goes_on["id"], goes_on["state"], goes_on["name_text"]) == (kept.id, "queued", "Иван")
+    closed = await (await desk.get(f"/api/v1/callbacks/{further.id}")).json()
+    assert (closed["state"], closed["merged_into"]) == ("merged", kept.id)
+    (entry,) = await store.callback_history(kept.id)
+    assert (entry.kind, entry.detail["by"]) == ("merged", "desk")
+    await act(desk, further.id, "merge", 409, json={"into": kept.id})  # once
+    await act(desk, kept.id, "merge", 409, json={"into": kept.id})
+    await act(desk, kept.id, "merge", 404, json={"into": "never"})
+    foreign = await make_callback(store, "k3", "support", number="+79161234568")
+    await act(desk, kept.id, "merge", 409, json={"into": further.id})
+    assert await store.callback(foreign.id) == foreign
+
+
+async def test_an_agent_merges_into_nothing_foreign(stranger: TestClient, store: Store) -> None:
+    await add_user(store, "anna", extension="101")
+    headers = await token_of(store, "anna")
+    ours = await make_callback(store)
+    theirs = await make_callback(store, "k2", "support", number="+79161234568")
+    await act(stranger, ours.id, "merge", 404, json={"into": theirs.id}, headers=headers)
+    assert await store.callback(ours.id) == ours
+
+
+async def test_whom_somebody_reached_otherwise_is_not_rung(desk: TestClient, store: Store) -> None:
+    made = await make_callback(store)
+    done = await act(desk, made.id, "reached", json={"reason": "came to the office"})
+    assert (done["state"], done["closed_by"], done["closed_reason"]) == ("done", "desk", "came to the office")
+    assert await store.claim_due(datetime.now(UTC), "dialer", 60, 9) == []
+    await act(desk, made.id, "reached", 409, json={})

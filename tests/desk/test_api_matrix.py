@@ -37,6 +37,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "reschedule_callback": {"due_at": LATER},
     "amend_callback": {"name_text": "x"},
     "cancel_callback": {},
+    "close_reached": {},
+    "merge_callback": {"into": "another"},
     "make_token": {"scopes": ["account"]},
     "add_user": {"name": "someone", "role": "supervisor"},
     "add_webhook": {"url": "http://127.0.0.1:9/hook", "events": ["call"]},
@@ -149,7 +151,7 @@ async def test_an_agent_reaches_no_record_of_another_department(stranger: TestCl
         assert (await (await stranger.get(path, headers=headers)).json())[key] == []
     admin = {"Authorization": f"Bearer {TOKEN}"}
     for operation in reached:  # the records are there: who may see them is not told 404
-        if operation.name != "play_recording":
+        if operation.name not in {"play_recording", "merge_callback"}:  # what these name besides is not there
             assert await status_of(stranger, operation, ids, admin) in {200, 201, 409}, operation
 
 

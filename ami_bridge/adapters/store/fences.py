@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ami_bridge.adapters.store.entries import StaleFence, clean
+from ami_bridge.adapters.store.entries import HistoryEntry, StaleFence, clean
 from ami_bridge.core.callbacks import (
+    FINAL,
     HELD,
     Attempt,
     Callback,
     CallbackEvent,
     CallbackFields,
     CallbackState,
+    IllegalTransition,
     advance,
     amend,
     claim,
 )
+from ami_bridge.core.merging import merge
 
 
 def check_claim(callback: Callback, fence: int, now: datetime) -> None:
@@ -88,3 +91,20 @@ def settled_by(
     if callback.state in {CallbackState.CAPTURING, CallbackState.PARTIAL}:
         return changed_by(callback, event, at, fields, by=by, reason=reason)
     return None
+
+
+def merged_by_hand(goes_on: Callback, further: Callback, at: datetime) -> tuple[Callback, Callback]:
+    """:func:`ami_bridge.core.merging.merge`, into what still goes on: else the request would end in silence.
+
+    Raises:
+        IllegalTransition: ``goes_on`` is closed, or one of them cannot be merged in its present state.
+    """
+    if goes_on.state in FINAL:
+        raise IllegalTransition(f"callback {goes_on.id}", goes_on.state, "go on for another")
+    return merge(goes_on, further, at)
+
+
+def merged_entry(kept: Callback, merged: Callback, at: datetime, by: str) -> HistoryEntry:
+    """What the history of ``kept`` says of ``merged`` when a person at the desk put them together."""
+    detail = {"callback": merged.id, "department": merged.department, "origin": merged.origin, "by": by}
+    return HistoryEntry(f"merged:{merged.id}", kept.id, at, "merged", detail)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Unpack
 
 from ami_bridge.adapters.store.entries import DoNotCall, HistoryEntry, clean, utc
-from ami_bridge.adapters.store.fences import settled_by
+from ami_bridge.adapters.store.fences import merged_by_hand, merged_entry, settled_by
 from ami_bridge.adapters.store.memory_callbacks import MemoryCallbacks
 from ami_bridge.core import callbacks as core
 from ami_bridge.core.callbacks import Callback, CallbackEvent, CallbackFields, CallbackState
@@ -55,6 +55,15 @@ class MemoryPersons(MemoryCallbacks):
         detail = {"callback": merged.id, "department": merged.department, "origin": merged.origin}
         self._remember(HistoryEntry(f"merged:{merged.id}", goes_on.id, at, "merged", detail))
         return goes_on if goes_on is rival else self._keep(goes_on, at)
+
+    async def merge_callbacks(
+        self, goes_on: str, further: str, *, by: str, at: datetime | None = None
+    ) -> Callback:
+        """Both or neither."""
+        kept, merged = merged_by_hand(self._known(goes_on), self._known(further), utc(at))
+        self._keep(merged, utc(at))
+        self._remember(merged_entry(kept, merged, utc(at), by))
+        return self._keep(kept, utc(at))
 
     def _rival(self, callback: Callback) -> Callback | None:
         rivals = [

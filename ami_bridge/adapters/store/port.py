@@ -144,6 +144,11 @@ class CallbackStore(Protocol):
         """The caller's channel is gone: a capture left half-way becomes ``partial``, or part of the open
         callback of the same person. None: there was no callback."""
 
+    async def merge_callbacks(
+        self, goes_on: str, further: str, *, by: str, at: datetime | None = None
+    ) -> Callback:
+        """Make ``further`` part of ``goes_on``, on the word of a person who knows that they are one request."""
+
     async def reached(
         self, number: str, *, key: str, at: datetime | None = None, detail: Mapping[str, Any] | None = None
     ) -> list[Callback]:

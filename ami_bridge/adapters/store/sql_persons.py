@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ami_bridge.adapters.store import tables as t
 from ami_bridge.adapters.store.database import Database, announce
-from ami_bridge.adapters.store.entries import DoNotCall, HistoryEntry, clean, utc
-from ami_bridge.adapters.store.fences import settled_by
+from ami_bridge.adapters.store.entries import DoNotCall, HistoryEntry, NotStored, clean, utc
+from ami_bridge.adapters.store.fences import merged_by_hand, merged_entry, settled_by
 from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once
 from ami_bridge.adapters.store.sql_callbacks import _locked as locked_callback
 from ami_bridge.adapters.store.sql_callbacks import _write as write_callback
@@ -75,6 +75,24 @@ class SqlPersons:
         entry = HistoryEntry(f"merged:{merged.id}", kept.id, at, "merged", detail)
         await insert_once(connection, t.callback_history, columns_of(entry, t.callback_history))
         return kept
+
+    async def merge_callbacks(
+        self, goes_on: str, further: str, *, by: str, at: datetime | None = None
+    ) -> Callback:
+        """Both under lock, in one order for everybody."""
+        at, wanted = utc(at), [clean(goes_on), clean(further)]
+        query = sa.select(t.callback).where(t.callback.c.id.in_(wanted)).order_by(t.callback.c.id)
+        async with self._database.writing() as connection:
+            found = {each.id: each for each in await load_callbacks(connection, query.with_for_update())}
+            for each in wanted:
+                if each not in found:
+                    raise NotStored("callback", each)
+            kept, merged = merged_by_hand(found[wanted[0]], found[wanted[1]], at)
+            await write_callback(connection, found[wanted[1]], merged, at)
+            kept = await write_callback(connection, found[wanted[0]], kept, at)
+            entry = merged_entry(kept, merged, at, by)
+            await insert_once(connection, t.callback_history, columns_of(entry, t.callback_history))
+            return kept
 
     async def _rival(self, connection: AsyncConnection, callback: Callback) -> Callback | None:
         c, waiting = t.callback.c, [state.value for state in OPEN]

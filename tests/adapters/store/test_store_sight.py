@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from ami_bridge.adapters.store import AuditEntry, Place, Sight, Store
+import pytest
+
+from ami_bridge.adapters.store import AuditEntry, NotStored, Place, Sight, Store
+from ami_bridge.core.callbacks import CallbackEvent, IllegalTransition
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -92,3 +95,22 @@ async def test_a_request_is_begun_once_and_its_answer_kept_a_day(store: Store) -
     assert await begin(timedelta(hours=25, minutes=2)) is None  # given up: a crash kept the answer back
     await store.forget_request("anna:k")
     assert await begin(timedelta(hours=25, minutes=2)) is None
+
+
+async def test_a_person_merges_two_requests_and_never_into_a_closed_one(store: Store) -> None:
+    kept = await store.create_callback("k1", "sales", event=CallbackEvent.BROKEN_OFF, at=NOW)
+    further = await store.create_callback(
+        "k2", "sales", event=CallbackEvent.BROKEN_OFF, at=NOW, subject_text="доставка"
+    )
+    goes_on = await store.merge_callbacks(kept.id, further.id, by="anna", at=NOW)
+    assert (goes_on.id, goes_on.subject_text) == (kept.id, "доставка")
+    merged = await store.callback(further.id)
+    assert merged is not None
+    assert merged.merged_into == kept.id
+    third = await store.create_callback("k3", "sales", event=CallbackEvent.BROKEN_OFF, at=NOW)
+    for into in (further.id, "never"):
+        with pytest.raises((IllegalTransition, NotStored)):
+            await store.merge_callbacks(into, third.id, by="anna", at=NOW)
+    assert await store.callback(third.id) == third
+    (entry,) = await store.callback_history(kept.id)
+    assert (entry.kind, entry.detail["callback"], entry.detail["by"]) == ("merged", further.id, "anna")
