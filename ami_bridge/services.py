@@ -27,6 +27,7 @@ from ami_bridge.dialer.line import guard_holds
 from ami_bridge.dialer.messengers import messengers_of
 from ami_bridge.directory import save_directory
 from ami_bridge.errors import FourthRingError
+from ami_bridge.full_collections import collect_when_quiet
 from ami_bridge.pbx.ports import Port, require_free
 from ami_bridge.render import cel_file, spool_folder
 from ami_bridge.settings import Settings
@@ -83,6 +84,7 @@ async def run_bridge(settings: Settings) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(bridge.run())
                 group.create_task(bridge.wire.run())
+                group.create_task(collect_when_quiet(bridge.counts_rings))
                 group.create_task(bridge.members.run())
                 group.create_task(filer.run())
                 group.create_task(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 
 import typer
 
@@ -34,17 +36,45 @@ def tracker(
     as_json: AsJson = False,
 ) -> None:
     """Raw AMI bytes to facts, beside panoramisk and plain dicts; memory and cost with many calls alive."""
-    from ami_bridge.bench.tracker import measure
+    from ami_bridge.bench.tracker import WANTED, measure
 
     for folder, option in ((peer, "--peer"), (logs, "--logs")):
         if folder is not None and not folder.is_dir():
             raise FourthRingError(f"{option} {folder} is no folder; give an existing one.")
     figures = measure(finished_calls=finished, peer=peer, logs=logs)
+    _show("Tracker", figures, as_json=as_json, wanted=WANTED)
+
+
+@app.command()
+def bridge(
+    alive: Annotated[int, typer.Option(min=1, help="Calls in which people talk meanwhile.")] = 10_000,
+    rate: Annotated[
+        int, typer.Option(min=100, help="Events a second of other calls; 50 calls a second make about 1,200.")
+    ] = 1_500,
+    seconds: Annotated[float, typer.Option(min=2.0, help="How long callers keep ringing, twice.")] = 15.0,
+    as_json: AsJson = False,
+) -> None:
+    """Is the ring clock on time while thousands of calls live and events flood in? Quiet first, as the baseline."""
+    from ami_bridge.bench.bridge import WANTED, measure
+
+    figures = measure(alive=alive, events_per_second=rate, seconds=seconds)
+    _show("Bridge", figures, as_json=as_json, wanted=WANTED)
+
+
+def _show(
+    title: str, figures: Mapping[str, Any], *, as_json: bool, wanted: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """The machine first, then each figure beside what is wanted of it."""
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return
-    shown = ((key, f"{value:.3g}" if isinstance(value, float) else value) for key, value in figures.items())
-    print_table("Tracker", ("figure", "value"), shown)
+    print_table("Machine", ("what", "which"), figures["machine"].items())
+    shown = (
+        (key, f"{value:.3g}" if isinstance(value, float) else value, wanted.get(key, ""))
+        for key, value in figures.items()
+        if key != "machine"
+    )
+    print_table(title, ("figure", "value", "wanted"), shown)
 
 
 @app.command()

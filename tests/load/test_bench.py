@@ -55,11 +55,15 @@ def test_without_the_peer_there_is_a_reason_and_no_ratio(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_ratios_in_one_run() -> None:
-    figures = bench.measure(finished_calls=2_000, rounds=3)
+    figures = bench.measure(finished_calls=20_000, rounds=3)
+    assert figures["machine"]["python"]
+    assert figures.keys() >= bench.WANTED.keys()
     assert figures["ratio_panoramisk"] > 1.5
     assert figures["ratio_panoramisk_everything"] > 1.8
     assert figures["ratio_plain_dicts"] > 0.3
     assert figures["bytes_per_live_call"] < 6_000
     assert figures["flatness_10_to_10000"] < 1.6
-    assert figures["objects_kept_per_finished_call"] < 0.5
+    assert figures["objects_kept_per_finished_call"] < 0.05
+    assert figures["memory_at_end_over_a_tenth"] < 1.2
+    assert figures["calls_left_open"] == 0
     assert "ratio_peer" in figures
