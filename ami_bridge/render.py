@@ -128,6 +128,7 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "trunk_out": settings.trunk_out(),
         "departments": {key: _department(settings, key) for key in settings.departments},
         "several_languages": any(len(settings.languages_of(key)) > 1 for key in settings.departments),
+        "own_voices": settings.own_voices,
         "language_key": settings.languages_by.key,
         "default_department": next(iter(settings.departments)),
         "agents": {

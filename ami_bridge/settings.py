@@ -35,7 +35,7 @@ from ami_bridge.setting_types import (
     TimeZone,
     fit_for_dialplan,
 )
-from ami_bridge.voice_settings import LanguageChoice, Voice
+from ami_bridge.voice_settings import LanguageChoice, OwnVoices, Voice
 
 
 class Company(Section):
@@ -227,6 +227,7 @@ class Settings(Section):
     agents: dict[Extension, Agent] = Field(min_length=1)
     voices: dict[Language, Voice] = Field(default={})
     languages_by: LanguageChoice = LanguageChoice()
+    own_voices: OwnVoices = OwnVoices()
 
     @model_validator(mode="after")
     def _holidays_known(self) -> Self:

@@ -35,6 +35,12 @@ class Voice(Section):
         return self
 
 
+class OwnVoices(Section):
+    """People's own recordings: ``code`` is what an agent dials to record the own name (*7, *8, *9 are taken)."""
+
+    code: str = Field(default="*61", pattern=r"^[*][1-6][0-9]{1,3}$")
+
+
 class LanguageChoice(Section):
     """How a caller's language is chosen in departments that speak several (``more_languages``).
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from agi.voice import sound
 from agi.voice.prompts import wav_of
+from agi.voice.render import RenderError, write_sound
 from ami_bridge.settings import Settings
 
 
@@ -36,6 +38,28 @@ def greeting_of(settings: Settings, agent: str, language: str) -> OwnVoice | Non
     if agent not in settings.agents:
         return None
     return _found(voices_folder(settings) / agent / f"greeting-{language}")
+
+
+def keep(settings: Settings, agent: str, content: bytes, *, greeting: str = "") -> None:
+    """Make the WAV ``content`` the name of ``agent``, or the whole greeting in the language ``greeting``.
+
+    Raises:
+        RenderError: it is no such file, nobody speaks in it, or the disk refuses.
+    """
+    try:
+        prompt = sound.fit_for_telephone(*sound.read_wav(content))
+    except ValueError as error:
+        raise RenderError(f"{error} Record a WAV file, mono, 16 bit.") from None
+    if not len(prompt[sound.RATE]):
+        raise RenderError("Nobody speaks in this recording; record it again.")
+    name = f"greeting-{greeting}" if greeting else "name"
+    write_sound(voices_folder(settings) / agent / name, prompt)
+
+
+def forget(settings: Settings, agent: str) -> None:
+    """Remove everything that ``agent`` has recorded: the voice of the house says the name again."""
+    for file in (voices_folder(settings) / agent).glob("*"):
+        file.unlink(missing_ok=True)
 
 
 def _found(path: Path) -> OwnVoice | None:

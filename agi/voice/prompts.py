@@ -10,7 +10,10 @@ from pathlib import Path
 from agi.voice import sound
 from agi.voice.phrasebook import load_phrase_book
 from agi.voice.render import EspeakRenderer, finished, write_prompt
+from agi.voice.sound_files import wav_of, wide_of
 from ami_bridge.settings import Settings
+
+__all__ = ["FIXED_NAMES", "fixed_prompt", "say", "wav_of", "wide_of"]
 
 #: Prompts that the dialplan knows by name, one set per department, in the department's language. They
 #: exist before the first call and serve the caller when the AGI does not answer.
@@ -56,16 +59,6 @@ def say(text: str, language: str, path: Path) -> None:
     """
     prompt = finished(text, EspeakRenderer(load_phrase_book(language)))
     write_prompt(path, sound.wav_bytes(prompt[sound.RATE]))
-
-
-def wav_of(path: Path) -> Path:
-    """The file behind a prompt's path."""
-    return path.with_name(f"{path.name}.wav")
-
-
-def wide_of(path: Path) -> Path:
-    """The file behind a prompt's path for calls in wide band: 16 kHz, in what Asterisk calls wav16."""
-    return path.with_name(f"{path.name}.wav16")
 
 
 def fixed_prompt(settings: Settings, department: str, name: str) -> Path:

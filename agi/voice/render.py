@@ -10,6 +10,7 @@ from typing import Protocol
 
 from agi.voice import sound
 from agi.voice.phrasebook import PhraseBook
+from agi.voice.sound_files import wav_of, wide_of
 from ami_bridge.errors import FourthRingError
 from ami_bridge.voice_settings import Voice
 
@@ -49,6 +50,16 @@ def write_prompt(path: Path, content: bytes) -> None:
         raise RenderError(
             f"Cannot write the prompt {path}: {reason}; make room or let this user write."
         ) from None
+
+
+def write_sound(path: Path, prompt: dict[int, sound.Samples]) -> None:
+    """Write both files of the prompt ``path`` (without extension), the narrow one last: where it is, both are.
+
+    Raises:
+        RenderError: the disk refuses.
+    """
+    for rate, file in ((sound.WIDE_RATE, wide_of(path)), (sound.RATE, wav_of(path))):
+        write_prompt(file, sound.wav_bytes(prompt[rate], rate))
 
 
 def finished(text: str, renderer: Renderer) -> dict[int, sound.Samples]:

@@ -18,7 +18,7 @@ from agi.voice import own_voice, prompts, sound
 from agi.voice.ahead import texts_of
 from agi.voice.phrasebook import PhraseBook, load_phrase_books, own_words
 from agi.voice.prompts import wav_of, wide_of
-from agi.voice.render import RECIPE, EspeakRenderer, Renderer, RenderError, finished, write_prompt
+from agi.voice.render import RECIPE, EspeakRenderer, Renderer, RenderError, finished, write_sound
 from agi.voice.script import Digits, Named, Script, pause_after, spoken
 from agi.voice.speakers import renderer_for
 from ami_bridge.errors import ConfigError
@@ -166,16 +166,6 @@ class PromptShelf:
             for place, digit in enumerate(group, start=1):
                 path = self.path_of(book.say(f"digits.{digit}"), book)
                 yield path, path.name, _GROUP_PAUSE_SECONDS if place == len(group) else _DIGIT_PAUSE_SECONDS
-
-
-def write_sound(path: Path, prompt: dict[int, sound.Samples]) -> None:
-    """Write both files of the prompt ``path``.
-
-    Raises:
-        RenderError: the disk refuses.
-    """
-    for rate, file in ((sound.WIDE_RATE, wide_of(path)), (sound.RATE, wav_of(path))):
-        write_prompt(file, sound.wav_bytes(prompt[rate], rate))
 
 
 def _with_pause(file: Path, seconds: float, rate: int) -> sound.Samples:

@@ -28,6 +28,7 @@ for _keeping in (keeping.report, keeping.purge, keeping.erase):
     app.command()(_keeping)
 app.command()(voice.preview)
 app.command()(voice.prompts)
+app.command("own-voice")(voice.own_voice)
 app.add_typer(do_not_call.app, name="do-not-call", help="People who are never rung back: add, remove, list.")
 app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
 

@@ -77,3 +77,37 @@ def prompts(config: Config = None, as_json: AsJson = False) -> None:
         typer.echo(read_trouble(settings) if missing else f"All {wanted} prompts are ready.")
     if missing:
         raise typer.Exit(1)
+
+
+def own_voice(
+    agent: Annotated[str, typer.Argument(help="Extension of the agent.")],
+    file: Annotated[Path | None, typer.Argument(help="WAV file (mono, 16 bit) with the name.")] = None,
+    greeting: Annotated[
+        str, typer.Option("--greeting", help="The file is the whole greeting in this language.")
+    ] = "",
+    forget: Annotated[bool, typer.Option("--forget", help="Remove what the agent has recorded.")] = False,
+    config: Config = None,
+) -> None:
+    """Give callers an agent's own voice: a recorded name, or a whole greeting. It wins over the synthetic voice."""
+    from agi.voice import own_voice as own
+    from ami_bridge.directory import known_department
+    from ami_bridge.errors import FourthRingError
+
+    settings = load_settings(config)
+    known_department(settings, None, agent)
+    if (file is None) != forget:
+        raise FourthRingError("Give either a WAV FILE or --forget.")
+    if greeting and greeting not in settings.languages:
+        raise FourthRingError(
+            f"--greeting '{greeting}' is not spoken here; write one of {settings.languages}."
+        )
+    if file is None:
+        own.forget(settings, agent)
+        typer.echo(f"{agent} is named by the voice of the house again.")
+        return
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise FourthRingError(f"Cannot read {file}: {error.strerror}; give a WAV file.") from None
+    own.keep(settings, agent, content, greeting=greeting)
+    typer.echo(f"The next caller of {agent} hears it.")

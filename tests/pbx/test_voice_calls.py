@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agi.voice import own_voice
 from ami_bridge.adapters.store import SqlStore
 from ami_bridge.core.callbacks import CallbackState
 from ami_bridge.demo.ear import Ear, HeardPrompt
@@ -142,3 +143,34 @@ async def test_closed(phones: Stage, store: SqlStore, expected: ExpectedPrompts)
         closed_then_farewell(phones, store, expected, "74950000009", language="ru", index=5),
         closed_then_farewell(phones, store, expected, "74950000010", language="en", index=6),
     )
+
+
+async def test_an_agent_records_the_own_name_and_the_next_caller_hears_it(
+    phones: Stage, expected: ExpectedPrompts
+) -> None:
+    """Dial the code, speak, listen, accept; then somebody calls."""
+    agent = await phones.agent("102")
+    name = await spoken(phones, "John Peter Smith", "en")
+    await agent.dial(phones.settings.own_voices.code)
+    began = (await agent.wait_for(PhoneState.ESTABLISHED, 10)).monotonic
+    try:
+        asked = await listen(agent, expected.phrase("own_name.ask", "quick"), since=began, limit=40)
+        await asyncio.sleep(0.8)  # the tone
+        await asyncio.sleep(await agent.speak(name) + 0.4)
+        await agent.send_dtmf("#")
+        await listen(agent, name, since=asked.ends)
+        await listen(agent, expected.phrase("own_name.choose", "quick"), since=asked.ends, limit=40)
+        await agent.send_dtmf("1")
+        await listen(agent, expected.phrase("own_name.accepted", "quick"), since=asked.ends, limit=40)
+        await agent.wait_for(PhoneState.CLOSED, 10)
+        caller = await phones.caller("79165550307", index=7)
+        await caller.dial("74950000003")
+        await agent.wait_for(PhoneState.INCOMING, 10)
+        await agent.answer()
+        answered = time.monotonic()
+        greeting = expected.greeting("direct", "america", "102")
+        await listen(caller, greeting, since=answered - 0.1, within=1.1)
+        await listen(caller, name, since=answered - 0.1)
+        await caller.hangup()
+    finally:
+        own_voice.forget(phones.settings, "102")
