@@ -197,8 +197,8 @@ class Bridge:
         taken = SnapshotTaken(self._clock.now(), len(shown.items))
         self._journal.append(taken)
         self._follow(self.tracker.snapshot(live, taken.at))
-        for call in self.tracker.live_calls():
-            self.writer.changed(call.call_id)  # its record says from now on that nobody listened
+        for call_id in self.tracker.call_ids():
+            self.writer.changed(call_id)  # its record says from now on that nobody listened
         self.wire.linked(True)
         self.wire.picture_changed()
 

@@ -85,7 +85,7 @@ class LongCallKeeper:
         since, ids = _long_calls(self._journal)
         whole_from = max(0, self._journal.synced_seq - MOST_ENTRIES)
         earliest = min(since, whole_from) if ids else whole_from
-        self._began = {call.call_id: earliest for call in self._tracker.live_calls()}
+        self._began = dict.fromkeys(self._tracker.call_ids(), earliest)
         if self._began:
             self._due = 0  # bridges that start again and again must not outrun what the last one wrote down
 
@@ -98,11 +98,10 @@ class LongCallKeeper:
         if seq < self._due:
             return
         self._due = seq + LONG_CALL_ENTRIES
-        live = {call.call_id for call in self._tracker.live_calls()}
+        live = set(self._tracker.call_ids())
         self._began = {call_id: since for call_id, since in self._began.items() if call_id in live}
         old = {call_id: since for call_id, since in self._began.items() if seq - since >= LONG_CALL_ENTRIES}
         self._journal.append(LongCalls(self._clock.now(), min(old.values(), default=seq), self._ids_of(old)))
 
     def _ids_of(self, calls: Mapping[str, int]) -> str:
-        records = filter(None, map(self._tracker.record, calls))
-        return " ".join(sorted({uniqueid for record in records for uniqueid in record.uniqueids}))
+        return " ".join(sorted({uniqueid for call in calls for uniqueid in self._tracker.uniqueids_of(call)}))

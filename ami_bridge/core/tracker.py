@@ -100,6 +100,15 @@ class CallTracker:
             return None
         return record_of(call, self._book.node, self._book.ring_rule_of, None, over=False)
 
+    def call_ids(self) -> list[str]:
+        """Every call that goes on, by its id alone: with thousands of them their records take a second."""
+        return list(self._book.calls)
+
+    def uniqueids_of(self, call_id: str) -> tuple[str, ...]:
+        """All channels of a call that goes on; none when it is over."""
+        call = self._book.calls.get(call_id)
+        return () if call is None else tuple(channel.uniqueid for channel in call.channels)
+
     def live_calls(self) -> list[LiveCall]:
         """Every call that goes on, as a desk shows it, oldest first."""
         return [live_form(call, self._book.ring_rule_of) for call in self._book.calls.values()]

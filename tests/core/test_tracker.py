@@ -284,4 +284,9 @@ def test_a_flood_of_forged_channels_stops(tell: Any, monkeypatch: pytest.MonkeyP
     ]
     told = tell(events)
     assert len(told.tracker.calls()) == 50
+    assert told.tracker.call_ids() == [record.call_id for record in told.tracker.calls()]
+    assert all(
+        told.tracker.uniqueids_of(record.call_id) == record.uniqueids for record in told.tracker.calls()
+    )
+    assert told.tracker.uniqueids_of("gone") == ()
     assert told.tracker.counters["too_many_channels"] == 49
