@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ami_bridge.core.records import CallKind, Gap, Greeting, Hold, Noted, TransferKind
     from ami_bridge.core.talking import Talk
 
-LegInput = Literal["ringing", "answered", "failed", "redialled"]
+LegInput = Literal["ringing", "answered", "failed", "redialled", "corrected"]
 
 # Every legal move of a leg; whatever is not here is impossible, is counted, and changes nothing.
 # "redialled": a blonde transfer gives a still ringing leg to another dialler (DialEnd, DialBegin).
@@ -24,6 +24,7 @@ LEG_TRANSITIONS: dict[tuple[LegState, LegInput], LegState] = {
     (LegState.RINGING, "failed"): LegState.ENDED,
     (LegState.RINGING, "redialled"): LegState.DIALLED,
     (LegState.ENDED, "redialled"): LegState.DIALLED,
+    (LegState.ENDED, "corrected"): LegState.ANSWERED,
 }
 
 # How several phones dialled at once fared together: the strongest word wins. Asterisk's own Dial

@@ -10,6 +10,7 @@ from ami_bridge.core.calls import LEG_TRANSITIONS, Call, LegInput, outcome_of_di
 from ami_bridge.core.channels import (
     MOST_HOPS,
     RINGING,
+    UP,
     Channel,
     Leg,
     LegState,
@@ -296,7 +297,11 @@ def on_dial_ended(book: CallBook, event: DialEnded) -> None:
         return
     at = event.at
     if event.status == "ANSWER":
-        if _advance(book, leg, "answered"):
+        # Asterisk 22 may tell of one dial NOANSWER and ANSWER in the same millisecond (seen under load): the
+        # phone that lives and is up has answered.
+        corrected = leg.state is LegState.ENDED and leg.status == "NOANSWER" and leg.dest.state == UP
+        if _advance(book, leg, "corrected" if corrected and not leg.dest.gone else "answered"):
+            leg.ended_at = None
             _leg_answered(book, leg, at)
     elif _advance(book, leg, "failed"):
         _leg_failed(book, leg, event.status, event.forward, at)

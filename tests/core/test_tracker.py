@@ -40,6 +40,21 @@ def test_impossible_events_are_counted_and_change_nothing(story: Any, tell: Any)
     assert told.tracker.counters == {"impossible": 1, "late": 2, "unknown_channel": 1}
 
 
+def test_a_dial_that_is_told_unanswered_and_answered_at_once_was_answered(story: Any, tell: Any) -> None:
+    """Asterisk 22.10 told both of one phone, in this order, within a millisecond (under load)."""
+    story.caller("c1")
+    story.at(1).channel("p1", "PJSIP/101-00000001", linkedid="c1")
+    story.dial("c1", "p1")
+    story.state("p1", 5)
+    story.at(3).state("p1", 6)
+    story.dial_end("c1", "p1", "NOANSWER")
+    story.dial_end("c1", "p1", "ANSWER")
+    (call,) = tell(story.events).tracker.calls()
+    (leg,) = call.legs
+    assert (leg.outcome, leg.ended_at, leg.answered_at is not None) == ("ANSWER", None, True)
+    assert call.disposition == "ANSWERED"
+
+
 def test_late_events_wake_no_dead_call(story: Any, tell: Any) -> None:
     phones_talk(story)
     story.at(20).hangup("p1", "c1")
