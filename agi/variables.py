@@ -27,6 +27,7 @@ class Variable(StrEnum):
     WAIT = "FR_WAIT"  # seconds for the (next) key
     RECORDING = "FR_RECORDING"  # where to record, absolute, without extension
     MAX_SECONDS = "FR_MAX_SECONDS"  # longest recording
+    AGREED = "FR_AGREED"  # what agent and customer agreed on: see agi/steps/outcome.py
     NUMBER = "FR_NUMBER"  # the customer to be dialled: E.164 digits without plus
 
     # Set by the dialplan for one request to the AGI (its context "ask").
@@ -40,7 +41,7 @@ class Variable(StrEnum):
 
     # Set by the dialplan while it performs a conversation, handed to the step as arguments.
     RESULT = "FR_RESULT"  # what came of the last turn: keys, or the RECORD_STATUS
-    CONVERSATION = "FR_CONVERSATION"  # capture | briefing | own_name
+    CONVERSATION = "FR_CONVERSATION"  # capture | briefing | outcome | own_name
     ABOUT = "FR_ABOUT"  # the department (capture) or the callback's id (briefing)
     LOST = "FR_LOST"  # the context that takes over when the AGI is gone
 
@@ -73,4 +74,5 @@ ANSWERS = (
     Variable.RECORDING,
     Variable.MAX_SECONDS,
     Variable.NUMBER,
+    Variable.AGREED,
 )

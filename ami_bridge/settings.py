@@ -153,6 +153,7 @@ class CallbackSettings(Section):
     max_attempts: int = Field(default=3, ge=1, le=10)
     retry_minutes: Delays = Field(default=[5, 30, 120])
     retry: RetrySettings = RetrySettings()
+    ask_outcome: bool = False
     customer_hours: Hours = Hours(open=["mon-sun 09:00-21:00"])
     unclear_zone: Literal["department", "strict"] = "department"
     allowed_regions: list[Region] = Field(min_length=1)

@@ -64,11 +64,11 @@ async def run(request: StepRequest, callback_id: str, result: str) -> Variables:
     Raises:
         StepRefused: there is no such callback.
     """
-    callback = await _load(request, callback_id)
+    callback = await load_callback(request, callback_id)
     stored = await request.store.get_conversation(request.environment.uniqueid)
     began = stored is not None and stored.state.get("conversation") == CONVERSATION
     misses = int(stored.state.get("misses", 0)) if began and stored else 0
-    speech = await asyncio.to_thread(_speech, request, callback)
+    speech = await asyncio.to_thread(speech_about, request, callback)
     holds = await _holds_the_fence(request, callback) and not await _forbidden(request, callback)
     facts = briefing_facts(request.settings, callback, speech.stored, holds)
     misses, turn = plan(misses, Answer(result) if began else None, facts)
@@ -81,7 +81,8 @@ async def run(request: StepRequest, callback_id: str, result: str) -> Variables:
     return {Variable.NUMBER: "", **variables}
 
 
-async def _load(request: StepRequest, callback_id: str) -> Callback:
+async def load_callback(request: StepRequest, callback_id: str) -> Callback:
+    """The callback that the channel speaks of. Raises StepRefused when there is none."""
     callback = await request.store.callback(callback_id) if _CALLBACK_ID.fullmatch(callback_id) else None
     if callback is None or callback.department not in request.settings.departments:
         raise StepRefused("there is no such callback")
@@ -108,7 +109,8 @@ async def _forbidden(request: StepRequest, callback: Callback) -> bool:
     return bool(callback.number and await request.store.do_not_call([callback.number]))
 
 
-def _speech(request: StepRequest, callback: Callback) -> Speech:
+def speech_about(request: StepRequest, callback: Callback) -> Speech:
+    """How the agent is spoken to about ``callback``, in its department's language."""
     settings = request.settings
     recordings = {Kind.NAME: callback.name_recording, Kind.SUBJECT: callback.subject_recording}
     found = {kind: playable(settings, stored) for kind, stored in recordings.items()}

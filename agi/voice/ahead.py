@@ -74,7 +74,9 @@ def _plain(book: PhraseBook, settings: Settings) -> Iterator[str]:
     partings = list(all_partings(book, settings))
     for key, text in book.phrases.items():
         if (
-            not key.startswith(("capture.", "briefing.", "own_name.", "digits.", "weekdays.", "hours."))
+            not key.startswith(
+                ("capture.", "briefing.", "outcome.", "own_name.", "digits.", "weekdays.", "hours.")
+            )
             or key == "briefing.intro"
         ):
             continue

@@ -30,6 +30,7 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
         "hour_type clock_ours clock_yours hour_earliest hour_latest hour_closed",
         "briefing": "name subject number choose declined withdrawn",
         "own_name": "ask sounds choose accepted left",
+        "outcome": "ask hours noted",
         "digits": " ".join(string.digits),
         "weekdays": " ".join(str(day) for day in range(1, 8)),
         "hours": " ".join(str(hour) for hour in range(24)),

@@ -60,6 +60,7 @@ class CallbackEvent(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     MERGED = "merged"
+    REFUSED = "refused"  # asked never to be rung again, or was somebody else
     REACHED = "reached"  # they talked in another call, in either direction
 
 
@@ -72,10 +73,9 @@ TRANSITIONS: dict[tuple[CallbackState, CallbackEvent], CallbackState] = {
     (_S.CAPTURING, _E.CANCELLED): _S.CANCELLED,
     (_S.PARTIAL, _E.MERGED): _S.MERGED,
     (_S.QUEUED, _E.MERGED): _S.MERGED,
-    (_S.PARTIAL, _E.REACHED): _S.DONE,
-    (_S.QUEUED, _E.REACHED): _S.DONE,
-    (_S.CLAIMED, _E.REACHED): _S.DONE,  # the worker finds its fence outdated
-    (_S.UNKNOWN, _E.REACHED): _S.DONE,
+    **dict.fromkeys(
+        ((state, _E.REACHED) for state in (_S.PARTIAL, _S.QUEUED, _S.CLAIMED, _S.UNKNOWN)), _S.DONE
+    ),
     (_S.PARTIAL, _E.CAPTURED): _S.QUEUED,  # a person completed it
     (_S.PARTIAL, _E.CLAIMED): _S.CLAIMED,
     (_S.PARTIAL, _E.CANCELLED): _S.CANCELLED,
@@ -94,6 +94,7 @@ TRANSITIONS: dict[tuple[CallbackState, CallbackEvent], CallbackState] = {
     (_S.TALKING, _E.FAILED): _S.QUEUED,  # connected to a machine, as it turned out
     (_S.TALKING, _E.GAVE_UP): _S.EXHAUSTED,
     (_S.TALKING, _E.LOST): _S.UNKNOWN,
+    **dict.fromkeys(((state, _E.REFUSED) for state in (_S.DIALING, _S.TALKING, _S.UNKNOWN)), _S.CANCELLED),
     # Somebody has looked (channels, journal, CEL) and found out what became of it:
     (_S.UNKNOWN, _E.FOUND_RINGING): _S.DIALING,
     (_S.UNKNOWN, _E.CONNECTED): _S.TALKING,
@@ -126,6 +127,9 @@ class AttemptState(StrEnum):
     CONGESTION = "congestion"  # the network had no line
     FAILED = "failed"  # the network refused the customer's number
     MACHINE = "machine"  # an answering machine answered
+    LATER = "later"  # reached, and asked to be rung another time
+    REFUSED = "refused"  # reached, and wants no calls
+    WRONG_NUMBER = "wrong_number"  # somebody else was reached
     AGENT_DECLINED = "agent_declined"
     AGENT_NO_ANSWER = "agent_no_answer"
     NOT_DIALLED = "not_dialled"  # nobody's phone was rung, or the agent's alone and through our own fault
@@ -138,12 +142,14 @@ OPEN_ATTEMPT = frozenset({_A.DIALING, _A.TALKING})
 AGENT_SIDE = frozenset({_A.AGENT_DECLINED, _A.AGENT_NO_ANSWER})
 #: The customer's phone was never rung: not counted towards ``max_attempts``.
 UNRUNG = AGENT_SIDE | {_A.NOT_DIALLED}
+#: These customers' numbers are not rung any more.
+NEVER_AGAIN = frozenset({_A.REFUSED, _A.WRONG_NUMBER})
 _RESULTS = frozenset(AttemptState) - OPEN_ATTEMPT
 
 #: ``state -> states that may follow``. A talk cannot end as "no answer".
 ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     _A.DIALING: _RESULTS | {_A.TALKING},
-    _A.TALKING: frozenset({_A.ANSWERED, _A.MACHINE, _A.UNKNOWN}),
+    _A.TALKING: frozenset({_A.ANSWERED, _A.MACHINE, _A.UNKNOWN, _A.LATER, _A.REFUSED, _A.WRONG_NUMBER}),
     _A.UNKNOWN: _RESULTS - {_A.UNKNOWN} | OPEN_ATTEMPT,
     **dict.fromkeys(_RESULTS - {_A.UNKNOWN}, frozenset()),
 }
@@ -289,8 +295,7 @@ class CallbackFields(TypedDict, total=False):
 CAPTURE_LIMIT = timedelta(hours=1)
 #: A lost attempt that turns out to be talking is held this long until its worker renews the lease.
 FOUND_LEASE = timedelta(minutes=1)
-#: For so long after its attempt was lost from sight a number is not rung for another callback either:
-#: the lost call may still be going on.
+#: For so long a number whose attempt was lost from sight is not rung for another either: it may be going on.
 UNKNOWN_HOLD = timedelta(hours=1)
 #: How soon a try that did not even reach the PBX is repeated: nobody noticed it, but what stopped it may last.
 NOT_DIALLED_GAP = timedelta(seconds=15)
@@ -477,6 +482,11 @@ def settle(
             callback = advance(callback, CallbackEvent.CONNECTED, at)
         after = advance(callback, CallbackEvent.FINISHED, at, by="dialer", reason=result.value)
         return replace(after, attempts=counted, last_result=result.value, due_at=None)
+    if result in NEVER_AGAIN:
+        after = advance(callback, CallbackEvent.REFUSED, at, by="customer", reason=result.value)
+        return replace(after, attempts=counted, last_result=result.value, due_at=None)
+    # Who was reached and named another time is waited for anew.
+    counted = 0 if result is AttemptState.LATER else counted
     again = _again_at(result, counted, at, policy)
     event = CallbackEvent.FAILED if again else CallbackEvent.GAVE_UP
     after = advance(callback, event, at, by="dialer", reason=result.value)

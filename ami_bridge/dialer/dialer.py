@@ -48,10 +48,11 @@ from ami_bridge.core.event_types import DialplanFact, HungUp
 from ami_bridge.core.events import parse
 from ami_bridge.core.places import turns
 from ami_bridge.dialer.agents import QueueView, read_queue_status
+from ami_bridge.dialer.agreed import keep_word
 from ami_bridge.dialer.calling_hours import CallingHours
 from ami_bridge.dialer.evidence import Evidence, look_up
 from ami_bridge.dialer.line import Line
-from ami_bridge.dialer.outcomes import AGI_LOST, attempt_result
+from ami_bridge.dialer.outcomes import AGI_LOST, attempt_result, policy_for
 from ami_bridge.dialer.retries import retry_policy
 from ami_bridge.settings import Settings
 
@@ -361,8 +362,13 @@ class Dialer:
         attempt, (result, detail) = running.attempt, running.ended
         try:
             callback = await self._store.finish_attempt(
-                attempt.id, result, policy=self._policy, detail=detail, at=self._clock.now()
+                attempt.id,
+                result,
+                policy=policy_for(detail, self._policy),
+                detail=detail,
+                at=self._clock.now(),
             )
+            await keep_word(self._store, self._settings, callback, result, self._clock.now())
             log.info("callback %s: attempt ended %s, now %s", callback.id, result, callback.state)
         except (StaleFence, NotStored, IllegalTransition) as error:
             log.warning("attempt %s: %s", attempt.id, error)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ami_bridge.core.callbacks import AttemptState
+import re
+from dataclasses import replace
+
+from ami_bridge.core.callbacks import AttemptState, RetryPolicy
 
 #: The AGI did not answer, so nobody could tell the agent whom to ring.
 AGI_LOST = "AGI_LOST"
@@ -18,6 +21,9 @@ _OUTCOMES = {
     "REFUSED": AttemptState.FAILED,
     # The agent hung up while the customer's phone rang: the customer may have seen a missed call, so it counts.
     "CANCEL": AttemptState.NO_ANSWER,
+    # What the agent keyed in after the talk; see agi/steps/outcome.py.
+    "REFUSED_BY_CUSTOMER": AttemptState.REFUSED,
+    "WRONG_NUMBER": AttemptState.WRONG_NUMBER,
     "DECLINED": AttemptState.AGENT_DECLINED,
     "AGENT_LEFT": AttemptState.AGENT_DECLINED,
     # Our own fault, not the agent's, who took it and heard nothing.
@@ -25,6 +31,19 @@ _OUTCOMES = {
 }
 
 
+_LATER = re.compile(r"LATER([1-9][0-9]?)")
+
+
 def attempt_result(outcome: str) -> AttemptState:
     """The attempt's result for the dialplan's ``outcome``; an unheard-of one is ``unknown`` and looked into."""
+    if _LATER.fullmatch(outcome):
+        return AttemptState.LATER
     return _OUTCOMES.get(outcome, AttemptState.UNKNOWN)
+
+
+def policy_for(outcome: str, policy: RetryPolicy) -> RetryPolicy:
+    """``policy``, in which who asked for another time is rung after the hours that ``outcome`` names."""
+    named = _LATER.fullmatch(outcome)
+    if named is None:
+        return policy
+    return replace(policy, by_result={**policy.by_result, AttemptState.LATER: (int(named[1]) * 60.0,)})

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from agi.server import AgiLimits, AgiServer, PortTaken
+from agi.steps import outcome
 from agi.steps.briefing import BriefingFacts, plan
 from agi.turns import Answer, Do
 from agi.voice import prompts
@@ -384,3 +385,41 @@ def free_port() -> int:
 
 def moved(settings: Settings, port: int) -> Settings:
     return settings.model_copy(update={"network": settings.network.model_copy(update={"agi_port": port})})
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ([], outcome.SPOKEN),  # hangs up while he is asked
+        (["1"], outcome.SPOKEN),
+        ([""], outcome.SPOKEN),
+        (["9"], outcome.SPOKEN),
+        (["3"], outcome.REFUSED),
+        (["4"], outcome.WRONG_NUMBER),
+        (["2"], "LATER24"),  # hangs up before he has said when
+        (["2", "3"], "LATER3"),
+        (["2", "48"], "LATER48"),
+        (["2", ""], "LATER24"),
+        (["2", "0"], "LATER24"),
+        (["2", "*"], "LATER24"),
+    ],
+)
+def test_how_it_went(keys: list[str], said: str) -> None:
+    stage, so_far, turn = outcome.plan("", None)
+    for key in keys:
+        assert turn.do in {Do.KEY, Do.DIGITS}
+        stage, so_far, turn = outcome.plan(stage, Answer(key))
+    assert so_far == said
+    assert turn.do is (Do.DIGITS if keys == ["2"] else Do.END if keys else Do.KEY)
+
+
+async def test_the_agent_is_asked_and_the_dialplan_is_told(peer, store: SqlStore) -> None:
+    callback = await due_callback(store, peer)
+    await peer.turn(callback.id, "", conversation="briefing", uniqueid="fr1-2.2")
+    asked = await peer.turn(callback.id, "", conversation="outcome", uniqueid="fr1-2.2")
+    assert (asked["FR_DO"], asked["FR_AGREED"]) == ("key", "ANSWER")
+    assert all_there(asked["FR_FILES"])
+    hours = await peer.turn(callback.id, "2", conversation="outcome", uniqueid="fr1-2.2")
+    assert (hours["FR_DO"], hours["FR_DIGITS"], hours["FR_AGREED"]) == ("digits", "2", "LATER24")
+    noted = await peer.turn(callback.id, "3", conversation="outcome", uniqueid="fr1-2.2")
+    assert (noted["FR_DO"], noted["FR_AGREED"]) == ("end", "LATER3")

@@ -7,6 +7,7 @@ import email
 import json
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,44 @@ async def test_kept_by_ringing_in_time(reception: Any) -> None:
     await reception.tick(60)
     await reception.tell("ended", reception.channel_id(), "BUSY")
     assert await looked(ledger) == [Happening.KEPT]
+
+
+async def test_asked_for_another_time_is_the_same_promise_moved(reception: Any) -> None:
+    callback = await reception.ask()
+    ledger = keeping(reception)
+    await looked(ledger)
+    await reception.tick(60)
+    await reception.tell("customer_answered", reception.channel_id())
+    await reception.tell("ended", reception.channel_id(), "LATER3")
+    now = await reception.now_is(callback)
+    assert now.due_at == reception.clock.now() + timedelta(hours=3)
+    assert await looked(ledger) == []
+    promise = await reception.store.promise(callback.id)
+    assert (promise.state, promise.moved, promise.due_at) == (
+        PromiseState.OPEN,
+        1,
+        now.due_at + timedelta(hours=1),
+    )
+    reception.clock.advance(timedelta(hours=3))
+    await reception.tick(1)
+    await reception.tell("customer_answered", reception.channel_id())
+    await reception.tell("ended", reception.channel_id(), "ANSWER")
+    assert await looked(ledger) == [Happening.KEPT]
+    assert (await reception.now_is(callback)).state == "done"
+
+
+@pytest.mark.parametrize("outcome", ["REFUSED_BY_CUSTOMER", "WRONG_NUMBER"])
+async def test_never_again_means_the_number_from_now_on(reception: Any, outcome: str) -> None:
+    callback = await reception.ask()
+    ledger = keeping(reception)
+    await looked(ledger)
+    await reception.tick(1)
+    await reception.tell("customer_answered", reception.channel_id())
+    await reception.tell("ended", reception.channel_id(), outcome)
+    (entry,) = await reception.store.do_not_call()
+    assert (entry.number, entry.by) == (callback.number, "customer")
+    assert (await reception.now_is(callback)).state == "cancelled"
+    assert await looked(ledger) == [Happening.KEPT], "we rang as we had said"
 
 
 async def test_a_messenger_that_is_away_holds_nothing_up(

@@ -200,7 +200,10 @@ async def test_the_promise_is_kept(phones: Stage, store: SqlStore, expected: Exp
     reply = await spoken(phones, "Спасибо, завтра утром мне удобно")
     await customer.speak(reply)
     await Ear(agent).hears(reply, since=answered)
+    hung_up = time.monotonic()
     await customer.hangup()
+    await Ear(agent).hears(expected.phrase("outcome.ask", "quick"), since=hung_up)
+    await agent.send_dtmf("1")
     done = await callback_of(store, "79165550210", {CallbackState.DONE}, began)
     assert done.attempts == 1
     attempts = await store.attempts(callback.id)

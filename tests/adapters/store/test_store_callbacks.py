@@ -408,6 +408,33 @@ async def test_the_old_worker_cannot_write_over_the_new_ones_attempt(store: Stor
         await store.connect_attempt(old, at=NOW + minutes(5))
 
 
+@pytest.mark.parametrize("result", [AttemptState.REFUSED, AttemptState.WRONG_NUMBER])
+async def test_who_refuses_is_never_rung_again(store: Store, result: AttemptState) -> None:
+    await queued(store)
+    _, attempt_id = await dialling(store)
+    await store.connect_attempt(attempt_id, at=NOW)
+    after = await store.finish_attempt(attempt_id, result, policy=POLICY, at=NOW)
+    assert (after.state, after.closed_by, after.closed_reason) == (
+        CallbackState.CANCELLED,
+        "customer",
+        result.value,
+    )
+    assert await store.claim_due(NOW + minutes(9999), "w", LEASE) == []
+
+
+async def test_who_asks_for_another_time_is_waited_for_anew(store: Store) -> None:
+    await queued(store)
+    at = NOW
+    for result in (AttemptState.BUSY, AttemptState.BUSY, AttemptState.LATER):
+        _, attempt_id = await dialling(store, at)
+        later = RetryPolicy(3, (5,), {AttemptState.LATER: (180,)})
+        after = await store.finish_attempt(attempt_id, result, policy=later, at=at)
+        assert after.due_at is not None
+        at, before = after.due_at, at
+    assert (after.state, after.attempts, after.last_result) == (CallbackState.QUEUED, 0, "later")
+    assert at - before == minutes(180)
+
+
 async def test_a_machine_is_tried_again_and_counted_once(store: Store) -> None:
     await queued(store)
     _, attempt_id = await dialling(store)
