@@ -117,7 +117,7 @@ def kinds(talk_ms: int = GREETING_MS) -> list[Kind]:
         Kind("transferred", 10, scenarios.caller_who_hangs_up(talk_ms + 4000), dids_of(Sort.TRANSFERS)),
         Kind("transferred to busy", 4, scenarios.caller_who_listens(60_000), dids_of(Sort.TRANSFERS_TO_BUSY)),
         Kind("gives up", 8, scenarios.caller_who_gives_up(1500), dids_of(Sort.RINGS_ON)[2 * _QUEUES :]),
-        Kind("queue", 12, scenarios.caller_who_hangs_up(talk_ms + 8000), dids_of(QUEUED)),
+        Kind("queue", 12, scenarios.caller_who_hangs_up(talk_ms + 5000), dids_of(QUEUED)),
         Kind("abandoned", 10, scenarios.caller_who_hangs_up(9000), dids_of(ABANDONED)),
         Kind("busy", 4, scenarios.caller_who_is_refused(486), extensions(Sort.BUSY), internal=True),
         Kind("refused", 4, scenarios.caller_who_is_refused(480), extensions(Sort.REFUSES), internal=True),

@@ -199,7 +199,11 @@ class Sipp:
         """End the process if it still runs."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
-            await self._process.wait()
+            try:
+                await asyncio.wait_for(self._process.wait(), 3.0)
+            except TimeoutError:  # it may wait for the end of its calls
+                self._process.kill()
+                await self._process.wait()
 
     def _read(self, code: int, seconds: float) -> SippResult:
         rows: list[dict[str, str]] = []
