@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ami_bridge.cli.options import AsJson
+from ami_bridge.cli.options import AsJson, Config
 from ami_bridge.cli.tables import print_table
 from ami_bridge.errors import FourthRingError
 
@@ -141,3 +141,24 @@ def fairness(
         print_table("A day", ("figure", "value"), figures.items())
     if figures["overtakings"] or figures["callbacks_left"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def greeting(
+    calls: Annotated[int, typer.Option(min=10, max=100_000, help="Callers who are greeted.")] = 500,
+    rate: Annotated[float, typer.Option(min=1, max=1000, help="Callers a second.")] = 50.0,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """From the AGI request to the planned greeting, beside a bare AGI round trip; prompts are rendered ahead first."""
+    import asyncio
+
+    from ami_bridge.bench.greeting import Load, measure
+    from ami_bridge.settings import load_settings
+
+    figures = asyncio.run(measure(load_settings(config), Load(calls, rate)))
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    shown = ((key, f"{value:.3g}" if isinstance(value, float) else value) for key, value in figures.items())
+    print_table("Greeting", ("figure", "value"), shown)

@@ -1,0 +1,126 @@
+"""How long a caller waits for the greeting to be planned: the AGI step, beside a bare AGI round trip.
+
+Everything is real but Asterisk: sockets, the server, the composed greeting found in (or joined into) the cache. Calls
+come at a steady rate, for agents and departments in turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from agi import server as agi_server
+from agi.environment import ORDER
+from agi.request import StepRequest, Variables
+from agi.server import AgiServer
+from agi.variables import Variable
+from agi.voice.cache import VoiceCache
+from ami_bridge.adapters.store import SqlStore
+from ami_bridge.settings import Settings
+
+_TOKEN = "bench-of-the-greeting"  # noqa: S105 - the server under measurement is this process's own
+_STEP_OK = f'"{Variable.STEP_OK}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many calls, and how many a second."""
+
+    calls: int = 500
+    per_second: float = 50.0
+
+
+async def measure(settings: Settings, load: Load) -> dict[str, Any]:
+    """Figures of one run; ``ratio_bare`` is the greeting's p99 over that of a step that plans nothing."""
+    network = settings.network.model_copy(update={"agi_port": _free_port(str(settings.network.address))})
+    settings = settings.model_copy(update={"network": network})
+    voice = VoiceCache(settings)
+    began = time.monotonic()
+    missing = await asyncio.to_thread(voice.prepare)
+    prepared = time.monotonic() - began
+    agi_server.STEPS["bare"] = _bare
+    server = AgiServer(settings, SqlStore(settings.store_url), voice, _TOKEN)
+    await server.start()
+    try:
+        bare = await _played(server.port, [("bare", ())] * load.calls, load)
+        asked = [("greeting", arguments) for arguments in _arguments(settings, load.calls)]
+        greeting = await _played(server.port, asked, load)
+    finally:
+        await server.stop()
+        voice.close()
+        agi_server.STEPS.pop("bare", None)
+    return {
+        "calls": load.calls,
+        "calls_per_second": load.per_second,
+        "agents": len(settings.agents),
+        "prompts_missing": missing,
+        "prepare_seconds": prepared,
+        "greeting_p50_ms": _percentile(greeting, 0.50),
+        "greeting_p99_ms": _percentile(greeting, 0.99),
+        "bare_p50_ms": _percentile(bare, 0.50),
+        "bare_p99_ms": _percentile(bare, 0.99),
+        "ratio_bare": _percentile(greeting, 0.99) / _percentile(bare, 0.99),
+    }
+
+
+async def _bare(_request: StepRequest) -> Variables:
+    return {Variable.FILES: "nothing"}
+
+
+def _arguments(settings: Settings, count: int) -> list[tuple[str, ...]]:
+    pairs = [
+        ("direct", key, agent)
+        for key, department in settings.departments.items()
+        for agent in (*department.direct, *department.queue)
+    ]
+    return [pairs[number % len(pairs)] for number in range(count)]
+
+
+async def _played(port: int, asked: list[tuple[str, tuple[str, ...]]], load: Load) -> list[float]:
+    """Seconds from the request to the end of its answer, for each of ``asked``, at a steady rate."""
+    begin = time.monotonic()
+
+    async def one(number: int, step: str, arguments: tuple[str, ...]) -> float:
+        await asyncio.sleep(max(0.0, begin + number / load.per_second - time.monotonic()))
+        return await _ask(port, step, arguments)
+
+    return await asyncio.gather(*(one(number, *each) for number, each in enumerate(asked)))
+
+
+async def _ask(port: int, step: str, arguments: tuple[str, ...]) -> float:
+    began = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_environment(step, arguments))
+    planned = False
+    while line := await reader.readline():
+        planned = planned or _STEP_OK.encode() in line
+        writer.write(b"200 result=1\n")
+    writer.close()
+    if not planned:
+        raise RuntimeError(f"the step {step} was refused; is every prompt prepared?")
+    return time.perf_counter() - began
+
+
+def _environment(step: str, arguments: tuple[str, ...]) -> bytes:
+    known = {
+        "agi_network": "yes",
+        "agi_network_script": step,
+        "agi_uniqueid": "bench-1.1",
+        "agi_callerid": "",
+    }
+    lines = [f"{name}: {known.get(name, '0')}" for name in ORDER]
+    given = (*arguments, "bench-1.1", _TOKEN)
+    lines += [f"agi_arg_{number}: {value}" for number, value in enumerate(given, start=1)]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+def _percentile(seconds: list[float], part: float) -> float:
+    return sorted(seconds)[min(len(seconds) - 1, int(part * len(seconds)))] * 1000
+
+
+def _free_port(address: str) -> int:
+    with socket.create_server((address, 0)) as probe:
+        return int(probe.getsockname()[1])
