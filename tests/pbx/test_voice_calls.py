@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agi.voice import own_voice
 from ami_bridge.demo.ear import Ear, HeardPrompt
 from ami_bridge.demo.hearing import find_all, load_wav
 from ami_bridge.demo.prompts import ExpectedPrompts
@@ -103,3 +104,34 @@ async def test_a_key_goes_on_to_the_other_language(phones: Stage, expected: Expe
     busy = expected.fixed("busy", "bilingual")
     await listen(caller, busy.parent / "en" / busy.name, since=pressed, limit=40)
     await caller.hangup()
+
+
+async def test_an_agent_records_the_own_name_and_the_next_caller_hears_it(
+    phones: Stage, expected: ExpectedPrompts
+) -> None:
+    """Dial the code, speak, listen, accept; then somebody calls."""
+    agent = await phones.agent("102")
+    name = await spoken(phones, "John Peter Smith", "en")
+    await agent.dial(phones.settings.own_voices.code)
+    began = (await agent.wait_for(PhoneState.ESTABLISHED, 10)).monotonic
+    try:
+        asked = await listen(agent, expected.phrase("own_name.ask", "quick"), since=began, limit=40)
+        await asyncio.sleep(0.8)  # the tone
+        await asyncio.sleep(await agent.speak(name) + 0.4)
+        await agent.send_dtmf("#")
+        await listen(agent, name, since=asked.ends)
+        await listen(agent, expected.phrase("own_name.choose", "quick"), since=asked.ends, limit=40)
+        await agent.send_dtmf("1")
+        await listen(agent, expected.phrase("own_name.accepted", "quick"), since=asked.ends, limit=40)
+        await agent.wait_for(PhoneState.CLOSED, 10)
+        caller = await phones.caller("79165550307", index=7)
+        await caller.dial("74950000003")
+        await agent.wait_for(PhoneState.INCOMING, 10)
+        await agent.answer()
+        answered = time.monotonic()
+        greeting = expected.greeting("direct", "america", "102")
+        await listen(caller, greeting, since=answered - 0.1, within=1.1)
+        await listen(caller, name, since=answered - 0.1)
+        await caller.hangup()
+    finally:
+        own_voice.forget(phones.settings, "102")
