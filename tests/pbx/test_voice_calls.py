@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from agi.voice import own_voice
+from ami_bridge.adapters.store import SqlStore
+from ami_bridge.core.callbacks import CallbackState
 from ami_bridge.demo.ear import Ear, HeardPrompt
 from ami_bridge.demo.hearing import find_all, load_wav
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from tests.faults.listening import listen
-from tests.pbx.calls import spoken
+from tests.pbx.calls import callback_of, now, spoken
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -104,6 +106,43 @@ async def test_a_key_goes_on_to_the_other_language(phones: Stage, expected: Expe
     busy = expected.fixed("busy", "bilingual")
     await listen(caller, busy.parent / "en" / busy.name, since=pressed, limit=40)
     await caller.hangup()
+
+
+async def closed_then_farewell(
+    stage: Stage, store: SqlStore, expected: ExpectedPrompts, did: str, *, language: str, index: int
+) -> None:
+    """Closed: told when it opens, a callback is taken; the farewell is heard whole and nobody hangs up (S12)."""
+    began, number = now(), f"7916555030{index}"
+    caller = await stage.caller(number, index=index)
+    await caller.dial(did)
+    answered = (await caller.wait_for(PhoneState.ESTABLISHED, 10)).monotonic
+    greeting = expected.greeting("closed", "shut", language=language)
+    since = (await listen(caller, greeting, since=answered, within=MOST_SILENCE_SECONDS)).ends
+    for phrase in ("permission", "permission", "permission"):
+        question = expected.phrase(f"capture.{phrase}", "shut", language=language)
+        since = (await listen(caller, question, since=since - 0.5, limit=40)).ends
+        await caller.send_dtmf("7")
+    message = expected.phrase("capture.message", "shut", language=language)
+    since = (await listen(caller, message, since=since - 0.5, limit=40)).ends
+    await asyncio.sleep(0.8)  # the tone
+    words = await spoken(stage, WORDS[language], language)
+    await asyncio.sleep(await caller.speak(words) + 0.4)
+    await caller.send_dtmf("#")
+    farewell = expected.phrase("capture.message_kept", "shut", caller=number, language=language)
+    await listen(caller, farewell, since=since, limit=40)
+    heard_once(caller, greeting)
+    heard_once(caller, farewell)
+    assert caller.state is PhoneState.ESTABLISHED
+    await caller.hangup()
+    kept = await callback_of(store, number, set(CallbackState), began)
+    assert kept.language == language
+
+
+async def test_closed(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
+    await asyncio.gather(
+        closed_then_farewell(phones, store, expected, "74950000009", language="ru", index=5),
+        closed_then_farewell(phones, store, expected, "74950000010", language="en", index=6),
+    )
 
 
 async def test_an_agent_records_the_own_name_and_the_next_caller_hears_it(
