@@ -60,6 +60,7 @@ class Variable(StrEnum):
     PEER = "FR_PEER"  # channel of the agent who has answered
     ENDPOINT = "FR_ENDPOINT"  # that channel's endpoint
     GREETED = "FR_GREETED"  # "1" once the greeting of the agent who answered has been said
+    MEMBER = "FR_MEMBER"  # "1" on the channel that stands for the caller before a member of the queue
     TALKED = "FR_TALKED"  # "1" once caller and member of the queue were connected
     OUTCOME = "FR_OUTCOME"  # how the attempt to ring a customer ended
     SPOOL = "FR_SPOOL"  # plain recording, taken without the AGI

@@ -19,8 +19,8 @@ from ami_bridge.adapters.clock import FakeClock
 from ami_bridge.adapters.journal import Journal
 from ami_bridge.adapters.lost_links import Listening, LostLink
 from ami_bridge.adapters.store import MemoryStore
+from ami_bridge.bench.alive import headers_of
 from ami_bridge.bench.stream import NODE, ami_events
-from ami_bridge.bench.tracker import headers_of
 from ami_bridge.bridge import Bridge
 from ami_bridge.cli.recording import gap_rows, record_stretch, silence_rows
 from ami_bridge.errors import FourthRingError
