@@ -72,7 +72,11 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for service in self._services.values():
                     group.create_task(self._keep(service))
-        except* FourthRingError as refusals:
+        except BaseExceptionGroup as ended:
+            # Not `except*`: what that raises some Pythons wrap in a group again (3.11.2), others do not.
+            refusals, others = ended.split(FourthRingError)
+            if refusals is None or others is not None:
+                raise
             raise refusals.exceptions[0] from None
         finally:
             await self._end_children()
