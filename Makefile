@@ -4,7 +4,7 @@ ARGS ?=
 
 # What Debian calls the parts that are not Python. The demo: a voice, softphones, a way to unpack Asterisk.
 DEMO_PACKAGES = python3-venv espeak-ng baresip-core mmdebstrap
-TEST_PACKAGES = $(DEMO_PACKAGES) sip-tester postgresql buildah chromium
+TEST_PACKAGES = $(DEMO_PACKAGES) sip-tester postgresql buildah chromium libatomic1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test demo test check lock clean
