@@ -89,11 +89,12 @@ async def test_who_was_well_for_long_starts_again_soon(
 async def test_a_killed_service_is_back_and_known_by_its_new_process(tmp_path: Path) -> None:
     running = scripted(tmp_path, one=SLEEPS)
     task = asyncio.create_task(running.run())
-    await until(lambda: starts(tmp_path, "one"))
+    await until(lambda: starts(tmp_path, "one") and running.process_id("one") is not None)
     first = running.process_id("one")
     assert first == starts(tmp_path, "one")[0]
     os.kill(first, signal.SIGKILL)
-    await until(lambda: len(starts(tmp_path, "one")) == 2)
+    # The child writes this down before its parent has been told of it.
+    await until(lambda: len(starts(tmp_path, "one")) == 2 and running.process_id("one") is not None)
     assert running.process_id("one") == starts(tmp_path, "one")[1]
     running.stop()
     await asyncio.wait_for(task, 5)

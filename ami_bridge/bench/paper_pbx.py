@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,8 +81,9 @@ class PaperPbx(FakeAmiLink):
             events.append(("CHAN_START", f"PJSIP/{self._trunk}-1"))
         if end == "ANSWER":
             events.append(("ANSWER", f"PJSIP/{self._trunk}-1"))
+        at = f"{time.time():.6f}"
         lines = [
-            f'"{event}","0","{channel_id}","{channel_id}","{channel}","",""\n' for event, channel in events
+            f'"{event}","{at}","{channel_id}","{channel_id}","{channel}","",""\n' for event, channel in events
         ]
         self._append(_EVENTS, "".join(lines))
         task = asyncio.ensure_future(self._tell(channel_id, end))

@@ -68,7 +68,8 @@ def _untracked() -> set[str]:
     listed = subprocess.run(
         [git, "ls-files", "--others", "-z"], cwd=here, capture_output=True, text=True, check=True
     )
-    caches = (".venv/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/")
+    # Screenshots are kept in artefacts/ on purpose.
+    caches = (".venv/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/", "artefacts/")
     return {path for path in listed.stdout.split("\0") if path and not path.startswith(caches)}
 
 
