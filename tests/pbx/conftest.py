@@ -6,6 +6,8 @@ tests need: cadences, who rings, how soon the caller is moved.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
@@ -18,6 +20,7 @@ import pytest
 import pytest_asyncio
 
 from ami_bridge.adapters.store import SqlStore
+from ami_bridge.core.callbacks import FINAL, CallbackEvent, IllegalTransition
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.stage import Stage
 from ami_bridge.pbx.ports import Port, holder_of
@@ -141,8 +144,20 @@ async def stage(state_folder: Path) -> AsyncIterator[Stage]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def phones(stage: Stage) -> AsyncIterator[Stage]:
-    """The stage, to take phones from; they hang up and end with the test."""
+async def phones(stage: Stage, store: SqlStore) -> AsyncIterator[Stage]:
+    """The stage, to take phones from; they hang up and end with the test.
+
+    Callbacks that earlier tests left are called off: else the dialer rings this test's agents because of them.
+    """
+    for _ in range(100):
+        waiting = [each for each in await store.callbacks(limit=500) if each.state not in FINAL]
+        if not waiting:
+            break
+        for callback in waiting:
+            # What the dialer has in hand ends by itself first: the agents of that test are gone.
+            with contextlib.suppress(IllegalTransition):
+                await store.update_callback(callback.id, event=CallbackEvent.CANCELLED)
+        await asyncio.sleep(0.2)
     yield stage
     await stage.stop_phones()
 
