@@ -65,8 +65,10 @@ def plan_type(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
         return missed(state, silence, give_up=Move(to(state, Stage.MESSAGE)))
     checked = checked_number(typed, facts)
     if isinstance(checked, CheckedNumber):
-        keep = Keep(CallbackFields(number=checked.e164, number_source="typed", number_confirmed=False))
-        after = to(state, Stage.NUMBER_CONFIRM, number=checked.e164, number_source="typed", confirmed=False)
+        # Who types the number that he calls from is no stranger to it.
+        source = "caller_id" if facts.caller and facts.caller.e164 == checked.e164 else "typed"
+        keep = Keep(CallbackFields(number=checked.e164, number_source=source, number_confirmed=False))
+        after = to(state, Stage.NUMBER_CONFIRM, number=checked.e164, number_source=source, confirmed=False)
         return Move(after, keep=keep)
     keep = Keep(refusal=checked, refused=typed)
     if state.misses + 1 >= MISSES:

@@ -213,7 +213,7 @@ class Callback:
     place_at: datetime | None = None  # since when the caller has waited: the place that is kept
     caller_id: str = ""  # what the network said; not to be trusted as a number to dial
     number: str | None = None  # E.164 with "+", checked
-    number_source: str = ""  # caller_id | typed | desk
+    number_source: str = ""  # caller_id (the number called us itself) | typed (in another's call) | desk
     number_confirmed: bool = False  # read back and confirmed (S20)
     name_recording: str | None = None
     subject_recording: str | None = None
@@ -248,6 +248,12 @@ class Callback:
     def dialable(self) -> bool:
         """Whether we may ring this caller at all: a checked number, and a consent."""
         return self.number is not None and self.consent is not None
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether somebody else's call asked for this number: whoever answers there presses 1 before a person is
+        put on. A number that called us itself, or that a person at the desk wrote down, needs none."""
+        return self.number_source == "typed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,14 @@ def test_another_number_replaces_the_first_and_is_read_back() -> None:
     assert way[4].state.confirmed
 
 
+def test_the_own_number_typed_by_hand_is_no_strangers() -> None:
+    way = played(KNOWN, key("1"), key("2"), key("89161234567"))
+    assert (way[3].keep.fields["number"], way[3].keep.fields["number_source"]) == (
+        "+79161234567",
+        "caller_id",
+    )
+
+
 @pytest.mark.parametrize(
     ("typed", "number"),
     [

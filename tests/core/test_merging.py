@@ -45,6 +45,16 @@ def test_a_missed_call_becomes_a_callback_when_the_caller_asks_for_one() -> None
     assert (goes_on.place_at, goes_on.due_at) == (NOW, NOW + timedelta(minutes=5))
 
 
+@pytest.mark.parametrize(("asked_by", "needs"), [("caller_id", False), ("typed", True)])
+def test_a_number_that_calls_us_itself_needs_no_confirmation_any_more(asked_by: str, needs: bool) -> None:
+    typed = callback("a", number_source="typed")
+    assert typed.needs_confirmation
+    goes_on, _ = merge(typed, callback("b", minute=5, number_source=asked_by), NOW)
+    assert goes_on.needs_confirmation is needs
+    own = callback("a", number_source="caller_id")
+    assert not merge(own, callback("b", minute=5, number_source="typed"), NOW)[0].needs_confirmation
+
+
 def test_a_missed_call_moves_no_agreed_time() -> None:
     agreed = callback("a", suits_text="2026-03-03 14:00", due_at=NOW + timedelta(days=1))
     missed = callback("b", _S.PARTIAL, 5, consent=None, due_at=None)
