@@ -1,8 +1,8 @@
 """``fourthring check``: proves what can be proved before a caller finds out.
 
 Offline: the configuration has already been validated when this runs; here the dialplan is rendered and
-linted, phrase books are read for phrases that send a caller away (S8), and every prompt that the dialplan
-names is looked for in each language. Against the live PBX: that it runs what would be rendered now.
+linted, phrase books and cue cards are read for phrases that send a caller away (S8), and every phrase is looked
+for in each language. Against the live PBX: that it runs what would be rendered now.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agi.voice.phrasebook import call_later_phrases, load_phrase_book
+from ami_bridge.check_words import cue_problems, phrase_problems
 from ami_bridge.dialplan_walk import walk_callers
 from ami_bridge.errors import FourthRingError
 from ami_bridge.pbx.asterisk import find_asterisk
@@ -46,8 +46,9 @@ def run_checks(settings: Settings, *, offline: bool) -> list[Finding]:
         "every path of a caller ends well",
     )
     findings += _told("manager.conf", _lint_manager(files["manager.conf"]), "least privilege")
-    for language in settings.languages:
-        findings += _told(f"phrases {language}", _lint_phrases(language), "nobody is asked to ring later")
+    spoken = f"whole in {', '.join(settings.languages)}; nobody is asked to ring later"
+    findings += _told("phrases", phrase_problems(settings), spoken)
+    findings += _told("cue cards", cue_problems(), "nobody is told to ring later")
     if not offline:
         findings += _told("sounds", _missing_sounds(settings), "found in every language")
         findings += _told("live PBX", _live_differences(settings, files), "runs what the configuration says")
@@ -167,13 +168,6 @@ def _lint_manager(text: str) -> Iterator[str]:
             yield f"an AMI account may read {', '.join(sorted(bad))}; nobody of ours needs that."
     if "timestampevents = yes" not in text:
         yield "timestampevents is not on: forged events could not be told from real ones."
-
-
-def _lint_phrases(language: str) -> Iterator[str]:
-    book = load_phrase_book(language)
-    for key, phrase in book.phrases.items():
-        for found in call_later_phrases(phrase):
-            yield f"the phrase '{key}' sends the caller away («{found}»); offer queue, callback or message (S8)."
 
 
 def _missing_sounds(settings: Settings) -> Iterator[str]:
