@@ -102,6 +102,16 @@ class Node:
         document["secrets"]["folder"] = str(self._secrets)
         return parse_settings(document)
 
+    def listener(self) -> Settings:
+        """The same company on a copy of the prompts: who only wants to know a prompt's sound joins one here.
+
+        In the node's own folder a prompt joined by this process would belong to whoever runs the tests.
+        """
+        own = self.folder / "listener"
+        shutil.copytree(self.state / "prompts", own / "prompts", symlinks=True)
+        settings = self.settings()
+        return settings.model_copy(update={"node": settings.node.model_copy(update={"state_folder": own})})
+
     def phone(self, name: str, address: str, **options: Any) -> Softphone:
         """A softphone on this machine, not started; ``options`` as of :class:`Softphone`."""
         port = next(self._ports)
