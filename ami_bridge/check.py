@@ -48,7 +48,7 @@ def run_checks(settings: Settings, *, offline: bool) -> list[Finding]:
     findings += _told("manager.conf", _lint_manager(files["manager.conf"]), "least privilege")
     spoken = f"whole in {', '.join(settings.languages)}; nobody is asked to ring later"
     findings += _told("phrases", phrase_problems(settings), spoken)
-    findings += _told("cue cards", cue_problems(), "nobody is told to ring later")
+    findings += _told("cue cards", cue_problems(settings), "nobody is told to ring later")
     if not offline:
         findings += _told("sounds", _missing_sounds(settings), "found in every language")
         findings += _told("live PBX", _live_differences(settings, files), "runs what the configuration says")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 from agi.voice.never_later import call_later_phrases
 from agi.voice.phrasebook import load_phrase_books
-from ami_bridge.cue_cards import load_cue_cards, missing_cards
+from ami_bridge.cue_cards import missing_cards
+from ami_bridge.cues import cue_files, read_cues
 from ami_bridge.errors import ConfigError
 from ami_bridge.resources import shipped_folder
 from ami_bridge.settings import Settings
@@ -30,12 +32,16 @@ def phrase_problems(settings: Settings) -> list[str]:
     return problems
 
 
-def cue_problems() -> list[str]:
-    """What agents are shown: cards that exist in each language of the desk, and none that sends a caller away."""
+def cue_problems(settings: Settings | None = None) -> list[str]:
+    """What agents are shown: cards that exist in each language of the desk, and none that sends a caller away.
+
+    With ``settings`` the company's own cues are read too.
+    """
     languages = sorted(path.stem for path in (shipped_folder("config") / "cues").glob("*.toml"))
     try:
         problems = missing_cards(languages)
-        texts = [each for language in languages for each in _cue_texts(language)]
+        texts = [each for path in cue_files(settings) for each in _cue_texts(path)]
+        texts += [each for language in languages for each in _word_texts(language)]
     except ConfigError as error:
         return list(error.problems)
     for origin, text in texts:
@@ -43,9 +49,11 @@ def cue_problems() -> list[str]:
     return problems
 
 
-def _cue_texts(language: str) -> Iterator[tuple[str, str]]:
-    for card in load_cue_cards(language):
-        yield from ((f"cues/{language}.toml, card '{card.key}'", text) for text in (card.title, *card.lines))
+def _cue_texts(path: Path) -> Iterator[tuple[str, str]]:
+    yield from ((f"cues/{path.name}, {where}", text) for where, text in read_cues(path).texts())
+
+
+def _word_texts(language: str) -> Iterator[tuple[str, str]]:
     pages = shipped_folder("config") / "desk" / f"{language}.toml"
     if pages.is_file():
         words = tomllib.loads(pages.read_text(encoding="utf-8"))["words"]

@@ -26,6 +26,11 @@ class CueCard(BaseModel):
     keywords: tuple[str, ...] = Field(min_length=1)
     lines: tuple[str, ...] = Field(min_length=1)
 
+    @property
+    def sought(self) -> str:
+        """Everything by which the desk finds the card, in small letters."""
+        return " ".join([self.title, *self.keywords, *self.lines]).casefold()
+
 
 def load_cue_cards(language: str, folder: Path | None = None) -> tuple[CueCard, ...]:
     """The cards of ``language`` in the order of the file (``folder``: default those that ship).
@@ -34,15 +39,26 @@ def load_cue_cards(language: str, folder: Path | None = None) -> tuple[CueCard, 
         ConfigError: the file is missing, unreadable or wrong; one sentence per fault, all at once.
     """
     path = (folder or shipped_folder("config") / "cues") / f"{language}.toml"
+    cards = cards_of(read_cue_file(path), path.name)
+    if not cards:
+        raise ConfigError([f"{path.name} holds no [[cards]]; write at least one."])
+    return cards
+
+
+def read_cue_file(path: Path) -> dict[str, Any]:
+    """What a file of cues holds, unchecked.
+
+    Raises:
+        ConfigError: it is missing, unreadable or no TOML.
+    """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             [f"Cannot read the cue cards {path}: {error.strerror}; write that file or let this user read it."]
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"The cue cards {path} are not valid TOML: {error}. Mend that line."]) from None
-    return _parsed(document, path.name)
 
 
 def missing_cards(languages: Collection[str], folder: Path | None = None) -> list[str]:
@@ -56,9 +72,17 @@ def missing_cards(languages: Collection[str], folder: Path | None = None) -> lis
     ]
 
 
-def _parsed(document: dict[str, Any], origin: str) -> tuple[CueCard, ...]:
+def cards_of(document: dict[str, Any], origin: str) -> tuple[CueCard, ...]:
+    """The ``[[cards]]`` of a file that may hold other cues too.
+
+    Raises:
+        ConfigError: one is wrong, or two have the same key; one sentence per fault, all at once.
+    """
     cards, problems = [], []
-    for number, table in enumerate(document.get("cards", []), start=1):
+    tables = document.get("cards", [])
+    if not isinstance(tables, list):
+        raise ConfigError([f"{origin}: cards is no list; write each as a table [[cards]]."])
+    for number, table in enumerate(tables, start=1):
         try:
             cards.append(CueCard.model_validate(table))
         except ValidationError as error:
@@ -68,8 +92,6 @@ def _parsed(document: dict[str, Any], origin: str) -> tuple[CueCard, ...]:
             problems.append(f"{origin}: card {number} is wrong ({told}); mend it.")
     keys = [card.key for card in cards]
     problems += [f"{origin}: the key '{key}' stands twice; rename one." for key in _twice(keys)]
-    if not cards and not problems:
-        problems.append(f"{origin} holds no [[cards]]; write at least one.")
     if problems:
         raise ConfigError(problems)
     return tuple(cards)

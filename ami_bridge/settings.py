@@ -16,6 +16,7 @@ from ami_bridge.core.cadence import CADENCES, Cadence
 from ami_bridge.core.hours import Schedule
 from ami_bridge.core.ringing import RingRule
 from ami_bridge.cross_checks import cross_faults
+from ami_bridge.desk_settings import DeskSettings
 from ami_bridge.errors import ConfigError
 from ami_bridge.holiday_calendar import public_holidays
 from ami_bridge.hours_settings import Calendar, Hours
@@ -223,6 +224,7 @@ class Settings(Section):
     callback: CallbackSettings
     promises: PromiseSettings = PromiseSettings()
     talk: TalkSettings = TalkSettings()
+    desk: DeskSettings = DeskSettings()
     trunks: dict[Slug, Trunk] = Field(min_length=1)
     departments: dict[Slug, Department] = Field(min_length=1)
     agents: dict[Extension, Agent] = Field(min_length=1)

@@ -44,6 +44,7 @@ def test_a_card_that_sends_a_caller_away_is_named(tmp_path: Path, monkeypatch: p
     (tmp_path / "desk/ru.toml").write_text('[words]\nphase_end_cue = "Попросите: позвоните позже"\n')
     monkeypatch.setattr(check_words, "shipped_folder", lambda _name: tmp_path)
     monkeypatch.setattr("ami_bridge.cue_cards.shipped_folder", lambda _name: tmp_path)
+    monkeypatch.setattr("ami_bridge.cues.shipped_folder", lambda _name: tmp_path)
     told = check_words.cue_problems()
     wanted = ("cues/en.toml, card 'busy'", "cues/ru.toml, card 'busy'", "desk/ru.toml, phase_end_cue")
     for origin in wanted:

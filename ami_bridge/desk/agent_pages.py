@@ -15,11 +15,12 @@ from agi.voice.cache import greeting_text
 from ami_bridge.adapters.live_wire import WireLost
 from ami_bridge.adapters.store import Store, StoredCall
 from ami_bridge.core.callbacks import Callback
+from ami_bridge.cues import cues_of
 from ami_bridge.desk import words
 from ami_bridge.desk.auth import read_form
 from ami_bridge.desk.keys import SETTINGS, STORE
 from ami_bridge.desk.live import FEED
-from ami_bridge.desk.pages import Page, page_of, reader_of
+from ami_bridge.desk.pages import LANGUAGES, Page, page_of, reader_of
 from ami_bridge.desk.rights import Account, Role, Scope, needs
 from ami_bridge.desk.shapes import NoteIn
 from ami_bridge.desk.trail import trace
@@ -40,8 +41,6 @@ from ami_bridge.desk.view import (
 )
 from ami_bridge.settings import Settings
 
-#: Seconds after the call in which its note should stand (S11).
-NOTE_SECONDS = 180
 PAUSE_REASONS = ("break", "lunch", "notes", "meeting", "task")
 _EARLIER = 5
 _MOST_A_DAY = 500
@@ -103,7 +102,6 @@ class NoteShown:
     stored: bool = False
     faults: Mapping[str, str] = field(default_factory=dict)
     key: str = field(default_factory=lambda: secrets.token_hex(16))
-    seconds: int = NOTE_SECONDS
 
 
 @needs(Role.AGENT, Scope.CALLS_READ)
@@ -205,7 +203,23 @@ async def _card(request: web.Request, page: Page, call_id: str) -> dict[str, Any
         note = NoteShown(
             {**known, "number": number, "subject": call.callback.subject_text if call.callback else ""}
         )
-    return {"call": call, "dossier": dossier, "note": note}
+    return {"call": call, "dossier": dossier, "note": note, **_cues(page, call.department)}
+
+
+def _cues(page: Page, department: str) -> dict[str, Any]:
+    """What stands on the card for the agent to say and to do; letters of the other language may be in any address."""
+    house = page.settings.desk
+    cues, other = (cues_of(page.settings, language, department) for language in _own_first(page.language))
+    shown = house.smile and department not in house.silent
+    return {
+        "cues": cues,
+        "smile": cues.smile if shown else "",
+        "alphabet": {**cues.alphabet, **other.alphabet},
+    }
+
+
+def _own_first(language: str) -> list[str]:
+    return sorted(LANGUAGES, key=lambda each: each != language)
 
 
 async def _call_of(request: web.Request, page: Page, call_id: str) -> CardCall:

@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from ami_bridge.adapters.store import Store
+from ami_bridge.cues import check_cues
 from ami_bridge.desk import (
     accounts_api,
     callback_actions,
@@ -30,7 +31,7 @@ from ami_bridge.desk.guard import tell_guard
 from ami_bridge.desk.keys import SETTINGS, STORE, TOKEN
 from ami_bridge.desk.login import add_login
 from ami_bridge.desk.openapi import openapi
-from ami_bridge.desk.pages import add_pages
+from ami_bridge.desk.pages import LANGUAGES, add_pages
 from ami_bridge.desk.record_pages import add_record_pages
 from ami_bridge.desk.rights import check_routes
 from ami_bridge.settings import Settings
@@ -57,9 +58,12 @@ def create_app(
 
     Raises:
         ValueError: ``token`` is too short to be a secret.
+        ConfigError: a cue file of the company's own is wrong.
     """
     if len(token) < 12:
         raise ValueError("The desk's token must have at least 12 characters.")
+    for language in LANGUAGES:
+        check_cues(settings, language)
     app = web.Application(
         middlewares=[tell_guard, health.counted, one_sentence, authenticated],
         client_max_size=LARGEST_BODY,

@@ -53,6 +53,7 @@ class Page:
             number_shown=number_shown,
             menu=self._menu(),
             here=self.path,
+            house=self.settings.desk,
             **more,
         )
         return web.Response(text=page, content_type="text/html", charset="utf-8", status=status)

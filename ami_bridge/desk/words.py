@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 
 from ami_bridge.resources import shipped_folder
 
@@ -145,8 +146,16 @@ class Words(dict[str, str]):
 @functools.cache
 def of(language: str) -> Mapping[str, str]:
     """The words of ``language`` ("ru" or "en"): those of the doors from here, the others from ``config/desk``."""
-    path = shipped_folder("config") / "desk" / f"{language}.toml"
-    return Words({**_BY_LANGUAGE[language], **tomllib.loads(path.read_text(encoding="utf-8"))["words"]})
+    words = dict(_BY_LANGUAGE[language])
+    for path in files_of(language):
+        words |= tomllib.loads(path.read_text(encoding="utf-8"))["words"]
+    return Words(words)
+
+
+def files_of(language: str) -> list[Path]:
+    """``LANGUAGE.toml`` and every ``PART.LANGUAGE.toml`` beside it: a part of the desk may have a file of its own."""
+    folder = shipped_folder("config") / "desk"
+    return [folder / f"{language}.toml", *sorted(folder.glob(f"*.{language}.toml"))]
 
 
 def choose(accepted: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import tomllib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,20 @@ async def store(settings: Settings) -> AsyncIterator[Store]:
     await opened.close()
 
 
-@pytest.fixture
-async def stranger(store: Store, settings: Settings) -> AsyncIterator[TestClient]:
-    """A browser that nobody knows."""
+@asynccontextmanager
+async def browser_at(store: Store, settings: Settings) -> AsyncIterator[TestClient]:
+    """A browser that nobody knows, at a desk with these ``settings``."""
     client = TestClient(TestServer(create_app(store, settings, TOKEN)), cookie_jar=CookieJar(unsafe=True))
     await client.start_server()
     yield client
     await client.close()
+
+
+@pytest.fixture
+async def stranger(store: Store, settings: Settings) -> AsyncIterator[TestClient]:
+    """A browser that nobody knows."""
+    async with browser_at(store, settings) as client:
+        yield client
 
 
 @pytest.fixture

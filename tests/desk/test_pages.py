@@ -21,7 +21,6 @@ from ami_bridge.desk.board_pages import day_of
 from ami_bridge.desk.live import FEED
 from ami_bridge.desk.timeline import timeline_of
 from ami_bridge.desk.view import number_shown
-from ami_bridge.resources import shipped_folder
 
 from .conftest import add_user, csrf, log_in
 
@@ -77,12 +76,14 @@ async def text_of(client: TestClient, path: str, status: int = 200, language: st
 
 def test_both_languages_have_the_same_words() -> None:
     read = {
-        language: tomllib.loads((shipped_folder("config") / "desk" / f"{language}.toml").read_text("utf-8"))
+        language: [tomllib.loads(path.read_text("utf-8"))["words"] for path in words.files_of(language)]
         for language in ("en", "ru")
     }
-    assert read["en"]["words"].keys() == read["ru"]["words"].keys()
+    assert [part.keys() for part in read["en"]] == [part.keys() for part in read["ru"]]
     assert words.of("en").keys() == words.of("ru").keys()
-    assert all(read["ru"]["words"].values())
+    assert all(word for part in read["ru"] for word in part.values())
+    known = [key for part in read["en"] for key in part]
+    assert len(known) == len(set(known)), "a word stands in two files"
 
 
 @pytest.mark.parametrize("state", list(CallbackState))

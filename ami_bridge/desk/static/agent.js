@@ -142,7 +142,7 @@
     const first = talk.caller_first_turn_seconds;
     const intro = first ?? since(call.talk_started_at);
     set(place, "intro", desk.clock(intro));
-    place.querySelector("[data-live=intro]").classList.toggle("over", intro > 45);
+    place.querySelector("[data-live=intro]").classList.toggle("over", intro > Number(place.dataset.introduction || 45));
     place.querySelector("[data-if=intro-done]").hidden = first === null || first === undefined;
     place.querySelector("[data-if=intro-open]").hidden = !(first === null || first === undefined);
     const held = call.held_since ? since(call.held_since) : call.held_seconds || 0;
