@@ -31,7 +31,7 @@ class Variable(StrEnum):
     NUMBER = "FR_NUMBER"  # the customer to be dialled: E.164 digits without plus
 
     # Set by the dialplan for one request to the AGI (its context "ask").
-    STEP = "FR_STEP"  # greeting | turn
+    STEP = "FR_STEP"  # greeting | parting | turn
     ASK_1 = "FR_ASK_1"  # the step's arguments
     ASK_2 = "FR_ASK_2"
     ASK_3 = "FR_ASK_3"

@@ -32,7 +32,7 @@ from ami_bridge.adapters.ami import (
 from ami_bridge.adapters.clock import Clock, Timer
 from ami_bridge.adapters.journal import Command as SentCommand
 from ami_bridge.adapters.journal import JournalPort
-from ami_bridge.adapters.live_wire import LiveWire, wire_path
+from ami_bridge.adapters.live_wire import LiveWire, answered_by, wire_path
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
 from ami_bridge.core.event_types import ChannelShown, TalkingChanged
@@ -43,6 +43,7 @@ from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy
 from ami_bridge.core.ringing import RingRule
 from ami_bridge.core.tracker import CallTracker
+from ami_bridge.desk_orders import DeskOrders
 from ami_bridge.follow_ups import FollowUps
 from ami_bridge.members import QueueMembers
 from ami_bridge.records_writer import RecordsWriter
@@ -88,7 +89,10 @@ class Bridge:
         self.follow_ups = FollowUps(settings, store, clock)
         self.wire = LiveWire(wire_path(settings.state_folder), self._live_form, self._live_forms)
         self.members = QueueMembers(settings, link, self.wire.listened, self.wire.members)
-        self.wire.answer = self.members.answer
+        self.orders = DeskOrders(settings, self.tracker, link, journal, clock)
+        self.wire.answer = answered_by(
+            pause=self.members.answer, finish=self.orders.finish, transfer=self.orders.transfer
+        )
         self._long_calls = LongCallKeeper(self.tracker, journal, clock)
         self._seq = 0  # of the entry that is handled
         self._inbox: asyncio.Queue[Incoming] = asyncio.Queue()

@@ -47,7 +47,7 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
     _PERSONAL: {"greetings": "direct direct_again queue_answer callback"},
     _MACHINE - {"person"}: {"greetings": "machine_nameless"},
     _MACHINE: {"greetings": "machine"},
-    _PARTING: {"capture": "accepted noted message_kept nothing_kept"},
+    _PARTING: {"capture": "accepted noted message_kept nothing_kept served"},
     frozenset({"key"}): {"fixed": "language-offer"},
     frozenset({"time"}): {"opening": f"today tomorrow {' '.join(WEEKDAYS)}"},
     frozenset({"time", "day", "month"}): {"opening": "date"},

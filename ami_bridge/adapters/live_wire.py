@@ -38,6 +38,18 @@ def wire_path(state_folder: Path) -> Path:
     return state_folder / "live.sock"
 
 
+def answered_by(**answers: Answer) -> Answer:
+    """What gives each request to whoever knows its first word: ``{"pause": …}`` to ``pause``."""
+
+    async def answer(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        for word, answers_it in answers.items():
+            if word in asked:
+                return await answers_it(asked)
+        return {"ok": False, "why": "unknown"}
+
+    return answer
+
+
 class LiveWire:
     """The bridge's end.
 

@@ -20,6 +20,7 @@ from ami_bridge.core.live_calls import LiveCall, live_form
 from ami_bridge.core.recording import record_of
 from ami_bridge.core.records import CallRecord, Gap
 from ami_bridge.core.ringing import RingRuleOf, no_ring_rule
+from ami_bridge.core.served import Served, served_by
 
 _HANDLERS: dict[type, Callable[[CallBook, Any], None]] = {
     event_types.ChannelCreated: dialling.on_created,
@@ -122,6 +123,10 @@ class CallTracker:
         """The call that a live channel belongs to."""
         channel = self._book.channels.get(uniqueid)
         return channel.call.call_id if channel is not None else None
+
+    def served_by(self, extension: str) -> Served | None:
+        """Whom the agent at the phone ``extension`` talks with now."""
+        return None if self._book.link_is_lost else served_by(self._book.calls.values(), extension)
 
     # A lost link --------------------------------------------------------------------------
 

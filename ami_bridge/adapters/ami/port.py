@@ -66,6 +66,7 @@ class AmiPort(Protocol):
     async def core_status(self) -> ActionResult: ...
     async def queue_status(self, queue: str | None = None) -> ActionResult: ...
     async def redirect(self, channel: str, context: str, exten: str, priority: int = 1) -> ActionResult: ...
+    async def blind_transfer(self, channel: str, context: str, exten: str) -> ActionResult: ...
     async def hangup(self, channel: str, cause: int | None = None) -> ActionResult: ...
     async def queue_pause(
         self, interface: str, paused: bool, *, reason: str = "", queue: str | None = None
@@ -118,6 +119,17 @@ class AmiActions:
                 "Context": outgoing.checked_dialplan_name("Context", context),
                 "Exten": outgoing.checked_dialplan_name("Exten", exten),
                 "Priority": priority,
+            },
+        )
+
+    async def blind_transfer(self, channel: str, context: str, exten: str) -> ActionResult:
+        """Hand whoever talks with ``channel`` over to another place of the dialplan, as its own phone could."""
+        return await self.action(
+            "BlindTransfer",
+            {
+                "Channel": outgoing.checked_channel(channel),
+                "Context": outgoing.checked_dialplan_name("Context", context),
+                "Exten": outgoing.checked_dialplan_name("Exten", exten),
             },
         )
 
