@@ -15,13 +15,15 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from ami_bridge.core.notes import PHASES
 from ami_bridge.cue_cards import CueCard, cards_of, read_cue_file
 from ami_bridge.errors import ConfigError
 from ami_bridge.resources import in_home, shipped_folder
 from ami_bridge.setting_types import Section
 from ami_bridge.settings import Settings
 
-PHASES = ("contact", "subject", "arguments", "objections", "conclusion")
+__all__ = ["PHASES", "Cues", "Phases", "check_cues", "cue_files", "cues_of", "read_cues"]
+
 _Line = Annotated[str, Field(max_length=200)]
 
 

@@ -73,6 +73,45 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMark:
+    """Something that a person did at the desk about a call, kept as it was: nothing is ever changed.
+
+    ``kind`` is card (the dossier was shown), typing (the note was begun), handover, dispute, settlement.
+    """
+
+    key: str
+    call_id: str
+    kind: str
+    by: str
+    at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What an agent promised a caller in a note: date, time, place (S18). One a call; a newer note amends it.
+
+    ``agent`` is the extension, ``confirm`` the callback that asks the day before ("" for none), ``state``
+    open, done or called_off.
+    """
+
+    call_id: str
+    agent: str
+    department: str
+    number: str
+    name: str
+    subject: str
+    place: str
+    due_at: datetime
+    made_by: str
+    made_at: datetime
+    confirm: str = ""
+    state: str = "open"
+    settled_by: str = ""
+    settled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """Something that happened to a callback besides its own states.
 
@@ -108,7 +147,10 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something on the desk changed: ``kind`` is call, note, callback, attempt, promise or directory."""
+    """Something on the desk changed.
+
+    ``kind`` is call, note, mark, agreement, callback, attempt, promise or directory.
+    """
 
     seq: int
     kind: str

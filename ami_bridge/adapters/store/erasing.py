@@ -65,7 +65,8 @@ async def erase_person(
         other = await _scrub_others(connection, pattern, hint, dry=dry)
         if not dry:
             await _scrub_calls(connection, calls, pattern)
-            await connection.execute(sa.delete(t.note).where(t.note.c.call_id.in_(ids)))
+            for table in (t.note, t.call_mark, t.agreement):
+                await connection.execute(sa.delete(table).where(table.c.call_id.in_(ids)))
             await _drop_callbacks(connection, [row["id"] for row in callbacks])
             await announce_all(connection, "call", ids, at)
             await announce_all(connection, "callback", [row["id"] for row in callbacks], at)

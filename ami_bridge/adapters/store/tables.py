@@ -98,6 +98,40 @@ note = sa.Table(
     sa.Column("fields", Document, nullable=False),
 )
 
+call_mark = sa.Table(
+    "call_mark",
+    metadata,
+    sa.Column("key", sa.Text(), primary_key=True),
+    sa.Column("call_id", sa.ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("kind", sa.Text(), nullable=False),
+    _text("by"),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("detail", Document, nullable=False),
+    sa.Index("ix_call_mark_call_id", "call_id"),
+    sa.Index("ix_call_mark_kind_at", "kind", "at"),
+)
+
+agreement = sa.Table(
+    "agreement",
+    metadata,
+    sa.Column("call_id", sa.ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("agent", sa.Text(), nullable=False),
+    _text("department"),
+    _text("number"),
+    _text("name"),
+    _text("subject"),
+    _text("place"),
+    sa.Column("due_at", Instant(), nullable=False),
+    _text("made_by"),
+    sa.Column("made_at", Instant(), nullable=False),
+    _text("confirm"),
+    sa.Column("state", sa.Text(), nullable=False),
+    _text("settled_by"),
+    sa.Column("settled_at", Instant()),
+    sa.Index("ix_agreement_due_at", "due_at"),
+    sa.Index("ix_agreement_agent_due_at", "agent", "due_at"),
+)
+
 callback = sa.Table(
     "callback",
     metadata,

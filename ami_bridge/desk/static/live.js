@@ -38,7 +38,7 @@ window.desk = { calls: new Map(), offset: 0, linked: false, last: "", seen: 0 };
     });
     on("link", (link) => { desk.linked = link.linked; showLink(); });
     on("reset", () => tell("fr:stored", { kind: "reset", subject: "" }));
-    for (const kind of ["call", "callback", "note", "directory", "members"]) on(kind, (change) => tell("fr:stored", change));
+    for (const kind of ["call", "callback", "note", "mark", "agreement", "directory", "members"]) on(kind, (change) => tell("fr:stored", change));
     feed.addEventListener("error", () => {
       desk.linked = false;
       showLink();
