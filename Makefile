@@ -39,7 +39,7 @@ demo: setup
 	@.venv/bin/fourthring demo $(ARGS)
 
 test: setup-test
-	@.venv/bin/python -m pytest $(ARGS)
+	@$(if $(strip $(ARGS)),.venv/bin/python -m pytest $(ARGS),.venv/bin/python .ci/side_by_side.py)
 
 check: .venv/.ready
 	@.venv/bin/ruff check .

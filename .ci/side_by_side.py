@@ -1,0 +1,52 @@
+"""Every test, in two halves side by side: real calls mostly wait, all the others mostly compute.
+
+One after the other they take half as long again. The calls are told as they go, the others when they have
+ended; a failure of either half is the run's. The others yield the processor to the calls, whose rings are timed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+
+CALLS = ["tests/pbx", "tests/faults"]
+NICENESS_OF_THE_OTHERS = 5
+
+
+def pytest_of(half: str, *arguments: str) -> list[str]:
+    """One half's command; each remembers its failures in a folder of its own."""
+    return [sys.executable, "-m", "pytest", "-o", f"cache_dir=.pytest_cache/{half}", *arguments]
+
+
+def main() -> int:
+    """Returns 0 when both halves passed. Ctrl-C reaches both, and both are waited for: they end what they started."""
+    print("Tests with real calls; the others run beside them and are told afterwards.", flush=True)
+    with tempfile.TemporaryFile() as told:
+        others = subprocess.Popen(
+            pytest_of("others", *(f"--ignore={folder}" for folder in CALLS)),
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+        )
+        os.setpriority(os.PRIO_PROCESS, others.pid, NICENESS_OF_THE_OTHERS)
+        calls = subprocess.Popen(pytest_of("calls", *CALLS), stdin=subprocess.DEVNULL)
+        codes = [_code_of(calls), _code_of(others)]
+        print("All the other tests:", flush=True)
+        told.seek(0)
+        sys.stdout.buffer.write(told.read())
+        sys.stdout.flush()
+    return max(codes)
+
+
+def _code_of(half: subprocess.Popen[bytes]) -> int:
+    while True:
+        try:
+            return abs(half.wait())
+        except KeyboardInterrupt:
+            continue
+
+
+if __name__ == "__main__":
+    sys.exit(main())
