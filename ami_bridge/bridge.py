@@ -42,6 +42,7 @@ from ami_bridge.core.live_calls import LiveCall, ended_form
 from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy
 from ami_bridge.core.ringing import RingRule
+from ami_bridge.core.supervising import SUPERVISION
 from ami_bridge.core.tracker import CallTracker
 from ami_bridge.desk_orders import DeskOrders
 from ami_bridge.follow_ups import FollowUps
@@ -49,6 +50,7 @@ from ami_bridge.members import QueueMembers
 from ami_bridge.records_writer import RecordsWriter
 from ami_bridge.resume import LongCallKeeper, entries_to_resume, resume
 from ami_bridge.settings import Settings
+from ami_bridge.supervising import Supervising
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +92,13 @@ class Bridge:
         self.wire = LiveWire(wire_path(settings.state_folder), self._live_form, self._live_forms)
         self.members = QueueMembers(settings, link, self.wire.listened, self.wire.members)
         self.orders = DeskOrders(settings, self.tracker, link, journal, clock)
+        self.supervising = Supervising(settings, link, self.tracker, clock, self.wire.changed)
         self.wire.answer = answered_by(
-            pause=self.members.answer, finish=self.orders.finish, transfer=self.orders.transfer
+            pause=self.members.answer,
+            finish=self.orders.finish,
+            transfer=self.orders.transfer,
+            supervise=self.supervising.answer,
+            move=self.supervising.answer,
         )
         self._long_calls = LongCallKeeper(self.tracker, journal, clock)
         self._seq = 0  # of the entry that is handled
@@ -203,6 +210,7 @@ class Bridge:
         self._follow(self.tracker.snapshot(live, taken.at))
         for call_id in self.tracker.call_ids():
             self.writer.changed(call_id)  # its record says from now on that nobody listened
+        self.supervising.end_strangers()
         self.wire.linked(True)
         self.wire.picture_changed()
 
@@ -221,6 +229,9 @@ class Bridge:
             self._keep(fact)
 
     def _keep(self, fact: Fact) -> None:
+        self.supervising.on_fact(fact)
+        if self._is_nobodys(fact):
+            return
         if isinstance(fact, CallEnded):
             self._finished(fact.record)
             self.wire.ended(fact.call_id, self._with_department(ended_form(fact.record)))
@@ -231,6 +242,12 @@ class Bridge:
             self._long_calls.began(fact.call_id, self._seq)
         self.writer.changed(fact.call_id)
         self.wire.changed(fact.call_id)
+
+    def _is_nobodys(self, fact: Fact) -> bool:
+        """Of a supervisor's phone that listens in: no call of a customer, so no record and no card."""
+        if isinstance(fact, CallEnded):
+            return fact.record.kind == SUPERVISION
+        return self.tracker.is_supervision(fact.call_id)
 
     def _finished(self, record: CallRecord) -> None:
         stored = self._with_department(record.as_json())
@@ -281,7 +298,8 @@ class Bridge:
 
     def _stored_form(self, call_id: str) -> Mapping[str, Any] | None:
         record = self.tracker.record(call_id)
-        return None if record is None else self._with_department(record.as_json())
+        listens = record is None or record.kind == SUPERVISION
+        return None if record is None or listens else self._with_department(record.as_json())
 
     def _talk_changed(self, uniqueid: str) -> None:
         """No fact: the record needs none. But a desk shows who speaks while he does."""
@@ -291,14 +309,15 @@ class Bridge:
 
     def _live_form(self, call_id: str) -> Mapping[str, Any] | None:
         live = self.tracker.live(call_id)
-        return None if live is None else self._shown(live)
+        return None if live is None or live.kind == SUPERVISION else self._shown(live)
 
     def _live_forms(self) -> list[Mapping[str, Any]]:
-        return [self._shown(live) for live in self.tracker.live_calls()]
+        return [self._shown(live) for live in self.tracker.live_calls() if live.kind != SUPERVISION]
 
     def _shown(self, live: LiveCall) -> Mapping[str, Any]:
         form = live.as_json()
         form["number"] = form["number"] if _NUMBER.fullmatch(form["number"]) else ""
+        form["watched"] = self.supervising.shown(live.call_id)
         return self._with_department(form)
 
     def _with_department(self, record: dict[str, Any]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def _live_differences(settings: Settings, files: dict[str, str]) -> Iterator[str
     except FourthRingError as error:
         yield str(error)
         return
-    for account in ("fourthring-bridge", "fourthring-dialer"):
+    for account in ("fourthring-bridge", "fourthring-dialer", "fourthring-supervisor"):
         if account not in users:
             yield f"the AMI account '{account}' is not loaded; run: fourthring pbx reload"
 

@@ -26,6 +26,7 @@ from ami_bridge.numbers import country_code
 from ami_bridge.pbx.paths import PbxPaths
 from ami_bridge.resources import shipped_folder
 from ami_bridge.settings import Settings
+from ami_bridge.supervising import RING_SECONDS
 
 # One AGI request plans one turn; more than this and the dialplan goes on alone. Whole seconds, at most
 # three: the time that a caller may wait because of us.
@@ -129,6 +130,7 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "departments": {key: _department(settings, key) for key in settings.departments},
         "several_languages": any(len(settings.languages_of(key)) > 1 for key in settings.departments),
         "own_voices": settings.own_voices,
+        "supervise_ring_seconds": RING_SECONDS,
         "language_key": settings.languages_by.key,
         "default_department": next(iter(settings.departments)),
         "agents": {
@@ -141,6 +143,7 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "secrets": {
             "ami_bridge": secrets.read_secret(settings, secrets.AMI_BRIDGE),
             "ami_dialer": secrets.read_secret(settings, secrets.AMI_DIALER),
+            "ami_supervisor": secrets.read_secret(settings, secrets.AMI_SUPERVISOR),
         },
         "agi_url": f"agi://{settings.network.address}:{settings.network.agi_port}",
         "agi_token": token,

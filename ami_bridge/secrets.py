@@ -16,6 +16,7 @@ from ami_bridge.settings import Settings
 
 AMI_BRIDGE = "ami-bridge"
 AMI_DIALER = "ami-dialer"
+AMI_SUPERVISOR = "ami-supervisor"
 AGI_TOKEN = "agi-token"  # noqa: S105 - the name of a secret, not a secret
 DESK_TOKEN = "desk-token"  # noqa: S105
 
@@ -58,6 +59,25 @@ def read_secret(settings: Settings, name: str) -> str:
             ]
         )
     return value
+
+
+def make_missing(settings: Settings, name: str) -> bool:
+    """Make the secret ``name`` when it is nowhere; whether that was needed. For an agent whom an admin adds.
+
+    Raises:
+        ConfigError: the folder of the secrets cannot be written.
+    """
+    variable = f"FOURTHRING_SECRET_{name.upper().replace('-', '_')}"
+    path = settings.secrets_folder / name
+    if os.environ.get(variable) or _from_file(path) is not None:
+        return False
+    try:
+        _create(path)
+    except OSError as error:
+        raise ConfigError(
+            [f"Cannot make the secret file {path}: {error.strerror}; write it by hand."]
+        ) from None
+    return True
 
 
 def _from_file(path: Path) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from agi.voice.prompts import recordings_folder
 from ami_bridge import secrets
-from ami_bridge.adapters.ami import AmiLink, AmiNotReady
+from ami_bridge.adapters.ami import AmiError, AmiLink, AmiNotReady
 from ami_bridge.adapters.channel_event_log import ChannelEventLog
 from ami_bridge.adapters.clock import SystemClock
 from ami_bridge.adapters.journal import Journal
@@ -78,11 +78,14 @@ async def run_bridge(settings: Settings) -> None:
     async with _store(settings) as store:
         journal = Journal(settings.state_folder / "journal", settings.node.name)
         link = await _linked(settings, "fourthring-bridge", secrets.AMI_BRIDGE)
+        caller = AmiLink(settings.node.name, wanted=())
         try:
             bridge = Bridge(settings, link, journal, store, clock)
+            bridge.supervising.caller = caller
             filer = SpoolFiler(settings, store, spool_folder(settings), recordings_folder(settings))
             async with asyncio.TaskGroup() as group:
                 group.create_task(bridge.run())
+                group.create_task(_connect_supervisors(settings, caller))
                 group.create_task(bridge.wire.run())
                 group.create_task(collect_when_quiet(bridge.counts_rings))
                 group.create_task(bridge.members.run())
@@ -94,8 +97,18 @@ async def run_bridge(settings: Settings) -> None:
                 told = functools.partial(_bridge_detail, link, bridge)
                 group.create_task(_beat(store, "bridge", settings, told))
         finally:
+            await caller.close()
             await link.close()
             await journal.close()
+
+
+async def _connect_supervisors(settings: Settings, link: AmiLink) -> None:
+    """The account that rings supervisors' phones. The ring clock does not end because it is refused."""
+    network, secret = settings.network, secrets.read_secret(settings, secrets.AMI_SUPERVISOR)
+    try:
+        await link.connect(str(network.address), network.ami_port, "fourthring-supervisor", secret)
+    except AmiError as error:
+        log.warning("Supervisors cannot listen in: %s", error)
 
 
 def _bridge_detail(link: AmiLink, bridge: Bridge) -> dict[str, Any]:

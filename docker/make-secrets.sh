@@ -15,7 +15,7 @@ owner=10001
 umask 077
 mkdir -p "$folder"
 agents=$(sed -n 's/^\[agents\.\([0-9]\{2,6\}\)\]$/sip-\1/p' "$toml")
-for name in ami-bridge ami-dialer agi-token desk-token $agents; do
+for name in ami-bridge ami-dialer ami-supervisor agi-token desk-token $agents; do
     [ -e "$folder/$name" ] || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$folder/$name"
 done
 if [ "$(id -u)" = 0 ]; then

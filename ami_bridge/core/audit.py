@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 from ami_bridge.core.book import MOST_IN_A_CALL
 from ami_bridge.core.channel_events import ChannelStories, ChannelStory
 from ami_bridge.core.records import Gap
+from ami_bridge.core.supervising import PREFIX
 
 Subject = Literal[
     "missing here",  # the PBX had a call, or a channel of one, that no record has
@@ -316,7 +317,8 @@ class Audit:
         long_calls = {linkedid: call for call in self._calls for linkedid in call.linkedids}
         strangers: dict[str, list[ChannelStory]] = defaultdict(list)
         for story in self._stories.by_uniqueid.values():
-            if story.uniqueid not in self._owners and self._period.has(story.started_at):
+            listening = any(linkedid.startswith(PREFIX) for linkedid in story.linkedids)
+            if story.uniqueid not in self._owners and not listening and self._period.has(story.started_at):
                 strangers[min(story.linkedids)].append(story)
         for linkedid, stories in strangers.items():
             call = next((long_calls[key] for key in stories[0].linkedids if key in long_calls), None)

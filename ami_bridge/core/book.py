@@ -11,7 +11,7 @@ from ami_bridge.core.calls import Call
 from ami_bridge.core.channels import Bridge, Channel
 from ami_bridge.core.facts import CallEnded, CallMerged, CallStarted, Fact
 from ami_bridge.core.recording import record_of
-from ami_bridge.core.records import Gap
+from ami_bridge.core.records import CallKind, Gap
 
 if TYPE_CHECKING:
     from ami_bridge.core.ringing import RingRuleOf
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_CHANNELS = 200_000  # far above any Asterisk; a stream of forged channels stops here
 MOST_IN_A_CALL = 400  # channels of one call; a caller waiting for hours is dialled for again and again
 MOST_LEGS = 400
+# Channels that we originate bear ids of ours (the dialer's, the supervisors').
+_KIND_OF_PREFIX: dict[str, CallKind] = {"cb-": "callback", "sv-": "supervision"}
 REMEMBERED_CHANNELS = 8192  # hung-up channels whose late events are still known to be late
 
 
@@ -124,9 +126,7 @@ class CallBook:
 
     def _open_call(self, uniqueid: str, linkedid: str, at: datetime | None) -> Call:
         self.seq += 1
-        call = Call(
-            self._call_id(uniqueid, at), self.seq, at, "callback" if uniqueid[:3] == "cb-" else "call"
-        )
+        call = Call(self._call_id(uniqueid, at), self.seq, at, _KIND_OF_PREFIX.get(uniqueid[:3], "call"))
         call.requests_heard = self.requests_heard
         call.linkedids = (linkedid,)
         self.calls[call.call_id] = call

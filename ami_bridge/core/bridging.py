@@ -10,6 +10,7 @@ from ami_bridge.core.channels import Bridge, Channel, heard_by
 from ami_bridge.core.event_types import BridgeEntered, BridgeLeft
 from ami_bridge.core.facts import CallBridged
 from ami_bridge.core.serving import answer
+from ami_bridge.core.supervising import joined
 from ami_bridge.core.talking import follow
 
 
@@ -56,7 +57,7 @@ def _same_call(book: CallBook, bridge: Bridge, channel: Channel, at: datetime | 
     if bridge.talk and not bridge.conference:
         for member in bridge.members:
             if member.call is not call:
-                call = book.join(call, member.call, at)
+                call = joined(book, call, member.call, at)
     return call
 
 

@@ -31,7 +31,7 @@ HungUpBy = Literal["caller", "agent", "system", "network", "unknown"]
 Confidence = Literal["high", "medium", "none"]
 TransferKind = Literal["blind", "attended", "blonde"]
 Direction = Literal["inbound", "outbound", "internal", "unknown"]
-CallKind = Literal["call", "originated", "callback"]
+CallKind = Literal["call", "originated", "callback", "supervision"]
 
 
 class Party(NamedTuple):

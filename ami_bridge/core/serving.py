@@ -210,6 +210,8 @@ def on_dialplan_fact(book: CallBook, event: DialplanFact) -> None:
             FailedOver(call.call_id, event.at, event.uniqueid, call.failover, fields.get("Department", ""))
         )
         return None
+    if event.name == "moved":  # by a supervisor, to another department
+        call.department = fields.get("Department", "") or call.department
     if event.name == "queue" and fields.get("Phase") == "left":
         _left_because(call, fields.get("Reason", ""))
     call.notes = (*call.notes, Noted(event.name, event.at, fields))

@@ -21,6 +21,7 @@ from ami_bridge.core.recording import record_of
 from ami_bridge.core.records import CallRecord, Gap
 from ami_bridge.core.ringing import RingRuleOf, no_ring_rule
 from ami_bridge.core.served import Served, served_by
+from ami_bridge.core.supervising import SUPERVISION, PartyShown, parties_of
 
 _HANDLERS: dict[type, Callable[[CallBook, Any], None]] = {
     event_types.ChannelCreated: dialling.on_created,
@@ -109,6 +110,21 @@ class CallTracker:
         """All channels of a call that goes on; none when it is over."""
         call = self._book.calls.get(call_id)
         return () if call is None else tuple(channel.uniqueid for channel in call.channels)
+
+    def parties(self, call_id: str) -> tuple[PartyShown, ...]:
+        """Who is in a call that goes on; nobody when it is over."""
+        call = self._book.calls.get(call_id)
+        return () if call is None else parties_of(call)
+
+    def channel_name(self, uniqueid: str) -> str | None:
+        """What a live channel is called now."""
+        channel = self._book.channels.get(uniqueid)
+        return channel.name if channel is not None and not channel.gone else None
+
+    def is_supervision(self, call_id: str) -> bool:
+        """Whether a call that goes on is a supervisor's who listens in: nobody's call."""
+        call = self._book.calls.get(call_id)
+        return call is not None and call.kind == SUPERVISION
 
     def live_calls(self) -> list[LiveCall]:
         """Every call that goes on, as a desk shows it, oldest first."""

@@ -21,6 +21,7 @@ from ami_bridge.desk import (
     hooks,
     hooks_api,
     live,
+    supervise_api,
 )
 from ami_bridge.desk.agent_pages import add_agent_pages
 from ami_bridge.desk.auth import authenticated
@@ -46,6 +47,7 @@ _PARTS = (
     export_api,
     hooks_api,
     live,
+    supervise_api,
     accounts_api,
     health,
 )

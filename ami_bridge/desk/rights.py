@@ -39,6 +39,7 @@ class Scope(StrEnum):
     CALLBACKS_READ = "callbacks:read"
     CALLBACKS_WRITE = "callbacks:write"
     CALLS_READ = "calls:read"
+    CALLS_SUPERVISE = "calls:supervise"  # listen in, take over, move callers who wait
     DIRECTORY_READ = "directory:read"  # departments, queues, agents
     LIVE_READ = "live:read"
     NOTES_WRITE = "notes:write"

@@ -58,10 +58,16 @@ def changed_by(
     *,
     by: str = "",
     reason: str = "",
+    department: str | None = None,
 ) -> Callback:
-    """``callback`` with ``fields`` amended and then ``event`` applied; itself when there is neither."""
-    if fields:
+    """``callback`` with ``fields`` amended and then ``event`` applied; itself when there is neither.
+
+    ``department``: given to another one.
+    """
+    if fields or department is not None:
         callback = amend(callback, at, **clean(fields))
+    if department is not None:
+        callback = replace(callback, department=clean(department))
     return advance(callback, event, at, by=clean(by), reason=clean(reason)) if event else callback
 
 

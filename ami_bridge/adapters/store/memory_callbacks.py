@@ -98,13 +98,14 @@ class MemoryCallbacks:
         event: CallbackEvent | None = None,
         by: str = "",
         reason: str = "",
+        department: str | None = None,
         at: datetime | None = None,
         **fields: Unpack[CallbackFields],
     ) -> Callback:
         """Fields first, then the event."""
         at = utc(at)
         before = self._known(callback_id)
-        after = changed_by(before, event, at, fields, by=by, reason=reason)
+        after = changed_by(before, event, at, fields, by=by, reason=reason, department=department)
         return before if after is before else self._keep(after, at)
 
     async def callback(self, callback_id: str) -> Callback | None:

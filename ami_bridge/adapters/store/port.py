@@ -119,10 +119,11 @@ class CallbackStore(Protocol):
         event: CallbackEvent | None = None,
         by: str = "",
         reason: str = "",
+        department: str | None = None,
         at: datetime | None = None,
         **fields: Unpack[CallbackFields],
     ) -> Callback:
-        """Amend ``fields`` and then apply ``event``, both or neither."""
+        """Amend ``fields`` and then apply ``event``, both or neither; ``department`` gives it to another one."""
 
     async def settle_capture(
         self,

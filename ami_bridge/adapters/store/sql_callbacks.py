@@ -82,6 +82,7 @@ class SqlCallbacks:
         event: CallbackEvent | None = None,
         by: str = "",
         reason: str = "",
+        department: str | None = None,
         at: datetime | None = None,
         **fields: Unpack[CallbackFields],
     ) -> Callback:
@@ -89,9 +90,8 @@ class SqlCallbacks:
         at = utc(at)
         async with self._database.writing() as connection:
             before = await _locked(connection, callback_id)
-            return await _write(
-                connection, before, changed_by(before, event, at, fields, by=by, reason=reason), at
-            )
+            after = changed_by(before, event, at, fields, by=by, reason=reason, department=department)
+            return await _write(connection, before, after, at)
 
     async def callback(self, callback_id: str) -> Callback | None:
         """One callback."""
