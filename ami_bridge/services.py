@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from agi.voice.prompts import recordings_folder
@@ -135,13 +136,13 @@ async def run_dialer(settings: Settings) -> None:
             await link.close()
 
 
-async def run_desk(settings: Settings) -> None:
-    """The desk's HTTP server."""
+async def run_desk(settings: Settings, config: Path | None = None) -> None:
+    """The desk's HTTP server; admins change the file ``config`` from its pages."""
     address, port = str(settings.network.address), settings.network.desk_port
     require_free([Port("tcp", address, port, "network.desk_port")])
     async with _store(settings) as store:
         await save_directory(settings, store)
-        app = create_app(store, settings, secrets.read_secret(settings, secrets.DESK_TOKEN))
+        app = create_app(store, settings, secrets.read_secret(settings, secrets.DESK_TOKEN), config=config)
         async with serving(app, address, port):
             log.info("the desk is at http://%s:%d", address, port)
             await asyncio.Event().wait()

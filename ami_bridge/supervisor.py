@@ -27,6 +27,7 @@ _LONGEST_PAUSE = 30.0
 # A service that ran this long was well: its next fall is a new story, not the same one again.
 _WELL_AFTER = 60.0
 _STOP_LIMIT = 10.0
+_LOOK_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -40,6 +41,8 @@ class _Service:
     child: asyncio.subprocess.Process | None = None
     pause: float = _FIRST_PAUSE
     restarts: int = 0
+    renewed: bool = False
+    """It was ended on purpose, to take over new settings."""
     started: float = field(default_factory=time.monotonic)
 
 
@@ -60,6 +63,8 @@ class Supervisor:
         self._command_of = command_of or self._own_command
         self._log_folder = log_folder
         self._services = {name: _Service(name) for name in services}
+        #: Touched by the desk when the services have to take over new settings.
+        self.marker: Path | None = None
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -72,6 +77,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for service in self._services.values():
                     group.create_task(self._keep(service))
+                group.create_task(self._watch_marker())
         except BaseExceptionGroup as ended:
             # Not `except*`: what that raises some Pythons wrap in a group again (3.11.2), others do not.
             refusals, others = ended.split(FourthRingError)
@@ -90,6 +96,31 @@ class Supervisor:
         child = self._services[name].child
         return child.pid if child is not None and child.returncode is None else None
 
+    async def _watch_marker(self) -> None:
+        """Start every service anew when the configuration was changed, one after another, the desk last.
+
+        Not by the file itself: a hand that edits it saves half-finished sentences too.
+        """
+        seen = self._stamp()
+        while not self._stopping.is_set():
+            await self._pause(_LOOK_SECONDS)
+            stamp = self._stamp()
+            if stamp == seen or self._stopping.is_set():
+                continue
+            seen = stamp
+            log.info("the configuration was changed; the services take it over")
+            for service in sorted(self._services.values(), key=lambda each: each.name == "desk"):
+                child = service.child
+                if child is not None and child.returncode is None:
+                    service.renewed = True
+                    await self._end(child)
+
+    def _stamp(self) -> int:
+        try:
+            return self.marker.stat().st_mtime_ns if self.marker is not None else 0
+        except OSError:
+            return 0
+
     async def _keep(self, service: _Service) -> None:
         while not self._stopping.is_set():
             code = await self._run_once(service)
@@ -98,6 +129,9 @@ class Supervisor:
             if code in {FourthRingError.exit_code, 2}:
                 self._stopping.set()
                 raise ServiceRefused(self._last_words(service.name))
+            if service.renewed:
+                service.renewed, service.pause = False, _FIRST_PAUSE
+                continue
             if time.monotonic() - service.started > _WELL_AFTER:
                 service.pause = _FIRST_PAUSE
             service.restarts += 1

@@ -168,3 +168,22 @@ def test_the_services_end_with_their_supervisor(tmp_path: Path, number: signal.S
     finally:
         parent.kill()
         parent.wait()
+
+
+async def test_a_changed_configuration_starts_every_service_anew_the_desk_last(tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    scripts = {
+        name: f"trap 'echo {name} >> {order}; exit 0' TERM; sleep 60 & wait" for name in ("agi", "desk")
+    }
+    running = scripted(tmp_path, **scripts)
+    running.marker = tmp_path / "applied"
+    task = asyncio.create_task(running.run())
+    await until(lambda: all(starts(tmp_path, name) for name in scripts))
+    await asyncio.sleep(0.3)
+    assert not order.exists()
+    running.marker.write_text("one")
+    await until(lambda: all(len(starts(tmp_path, name)) == 2 for name in scripts))
+    assert order.read_text().split() == ["agi", "desk"]
+    assert all(service.restarts == 0 for service in running._services.values()), "nobody fell"
+    running.stop()
+    await task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -54,11 +55,14 @@ def root(
 @app.command()
 def up(config: Config = None) -> None:
     """Run bridge, AGI, desk and dialer until Ctrl-C; one that dies is started again."""
+    from ami_bridge.configuring import restart_marker
     from ami_bridge.supervisor import Supervisor, until_signalled
 
     set_up_logging("up")
-    load_settings(config)
-    asyncio.run(until_signalled(Supervisor(config or default_config_path())))
+    settings = load_settings(config)
+    services = Supervisor(config or default_config_path())
+    services.marker = restart_marker(settings.state_folder)
+    asyncio.run(until_signalled(services))
 
 
 @app.command()
@@ -82,7 +86,7 @@ def desk(config: Config = None) -> None:
     """Run the desk: HTTP API and pages."""
     from ami_bridge.services import run_desk
 
-    _serve("desk", config, run_desk)
+    _serve("desk", config, functools.partial(run_desk, config=config or default_config_path()))
 
 
 @app.command()

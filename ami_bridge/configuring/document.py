@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ EDITABLE = frozenset(
     }
 )
 _MOST_VERSIONS = 200
+_Table = Container | AbstractTable
 
 
 class NotEditable(FourthRingError):
@@ -182,40 +184,67 @@ def _make(document: tomlkit.TOMLDocument, change: Change) -> None:
         raise NotEditable(
             f"{'.'.join(change.path) or '(nothing)'} is not changed from the desk; edit the file by hand."
         )
-    table: Container | AbstractTable = document
-    for key in change.path[:-1]:
+    above = _way_to(document, change)
+    if not above:
+        return
+    table, last = above[-1][0], change.path[-1]
+    if change.value is None:
+        _take_out(above)
+    elif isinstance(change.value, list) and change.value and all(isinstance(e, dict) for e in change.value):
+        table[last] = _tables(change.value)
+    elif isinstance(change.value, dict):
+        table[last] = _table(change.value)
+    elif not _same(table.get(last), change.value):
+        table[last] = change.value
+
+
+def _way_to(document: tomlkit.TOMLDocument, change: Change) -> list[tuple[_Table, str]]:
+    """Each table on the way and the key in it; missing ones are made, unless there is only something to take out."""
+    table: _Table = document
+    way: list[tuple[_Table, str]] = [(table, change.path[0])]
+    for key, following in pairwise(change.path):
         if key not in table:
             if change.value is None:
-                return
+                return []
             table[key] = tomlkit.table()
         below = table[key]
         if not isinstance(below, AbstractTable | Container):
             raise NotEditable(f"{'.'.join(change.path)}: '{key}' holds no keys.")
         table = below
-    last = change.path[-1]
-    if change.value is None:
-        if last in table:
-            table.remove(last)
-    elif isinstance(change.value, list) and change.value and all(isinstance(e, dict) for e in change.value):
-        table[last] = _tables(change.value)
-    elif not _same(table.get(last), change.value):
-        table[last] = change.value
+        way.append((table, following))
+    return way
+
+
+def _take_out(way: list[tuple[_Table, str]]) -> None:
+    """A table that is left empty goes too: it would stand for all of its defaults, not for "as everywhere"."""
+    table, last = way[-1]
+    if last in table:
+        table.remove(last)
+    for outer, key in reversed(way[1:-1]):
+        if outer[key]:
+            break
+        outer.remove(key)
 
 
 def _tables(values: Sequence[dict[str, Any]]) -> Any:
-    """``[[calendar.days]]``, one after another; what a table holds below it stays on its line."""
+    """``[[calendar.days]]``, one after another."""
     array = tomlkit.aot()
     for value in values:
-        table = tomlkit.table()
-        for key, item in value.items():
-            if isinstance(item, dict):
-                inline = tomlkit.inline_table()
-                inline.update(item)
-                table.add(key, inline)
-            else:
-                table.add(key, item)
-        array.append(table)
+        array.append(_table(value))
     return array
+
+
+def _table(value: dict[str, Any]) -> Any:
+    """What a table holds below it stays on its line."""
+    table = tomlkit.table()
+    for key, item in value.items():
+        if isinstance(item, dict):
+            inline = tomlkit.inline_table()
+            inline.update(item)
+            table.add(key, inline)
+        else:
+            table.add(key, item)
+    return table
 
 
 def _same(old: Any, new: Any) -> bool:

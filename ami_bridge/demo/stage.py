@@ -11,6 +11,7 @@ from typing import Any, Self
 from agi.voice.cache import VoiceCache
 from ami_bridge import doctor, secrets
 from ami_bridge.check import Finding
+from ami_bridge.configuring import restart_marker
 from ami_bridge.demo.softphone import AnswerMode, Softphone
 from ami_bridge.errors import FourthRingError
 from ami_bridge.pbx.private_pbx import PrivatePbx
@@ -44,7 +45,7 @@ class Stage:
         self.voice = VoiceCache(self.settings)
         self.log_folder = self.settings.state_folder / "log"
         self.phones_folder = self.settings.state_folder / "phones"
-        self.supervisor = Supervisor(config, services, self.log_folder)
+        self.supervisor = self._new_supervisor(services)
         self._services = services
         self._say = say
         self._running: asyncio.Task[None] | None = None
@@ -103,6 +104,11 @@ class Stage:
                 raise StageError(f"Not ready after {READY_SECONDS:.0f} s: {told}. Logs: {self.log_folder}")
             await asyncio.sleep(0.2)
 
+    def _new_supervisor(self, services: tuple[str, ...]) -> Supervisor:
+        supervisor = Supervisor(self.config, services, self.log_folder)
+        supervisor.marker = restart_marker(self.settings.state_folder)
+        return supervisor
+
     def _matters(self, finding: Finding) -> bool:
         names = {"AGI": "agi"}
         service = names.get(finding.subject, finding.subject)
@@ -116,7 +122,7 @@ class Stage:
         if self._running is not None:
             await asyncio.gather(self._running, return_exceptions=True)
             self._running = None
-        self.supervisor = Supervisor(self.config, self._services, self.log_folder)
+        self.supervisor = self._new_supervisor(self._services)
 
     async def stop(self) -> None:
         """End phones, services and the PBX, each only if it was started here."""

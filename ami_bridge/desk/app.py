@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from ami_bridge.adapters.store import Store
+from ami_bridge.configuring import Configuration
 from ami_bridge.cues import check_cues
 from ami_bridge.desk import (
     accounts_api,
@@ -21,8 +24,13 @@ from ami_bridge.desk import (
     hooks,
     hooks_api,
     live,
+    settings_api,
     supervise_api,
 )
+from ami_bridge.desk.admin_calendar import add_calendar_pages
+from ami_bridge.desk.admin_pages import add_admin_pages
+from ami_bridge.desk.admin_people import add_people_pages
+from ami_bridge.desk.admin_prompts import add_prompt_pages
 from ami_bridge.desk.agent_pages import add_agent_pages
 from ami_bridge.desk.auth import authenticated
 from ami_bridge.desk.board_pages import add_board_pages
@@ -35,6 +43,7 @@ from ami_bridge.desk.openapi import openapi
 from ami_bridge.desk.pages import LANGUAGES, add_pages
 from ami_bridge.desk.record_pages import add_record_pages
 from ami_bridge.desk.rights import check_routes
+from ami_bridge.desk.supervise_pages import add_supervise_pages
 from ami_bridge.settings import Settings
 
 #: Bytes of the largest body. A note's fields are at most 4,000 characters each.
@@ -48,15 +57,23 @@ _PARTS = (
     hooks_api,
     live,
     supervise_api,
+    settings_api,
     accounts_api,
     health,
 )
 
 
 def create_app(
-    store: Store, settings: Settings, token: str, *, registry: CollectorRegistry | None = None
+    store: Store,
+    settings: Settings,
+    token: str,
+    *,
+    registry: CollectorRegistry | None = None,
+    config: Path | None = None,
 ) -> web.Application:
     """The desk on an open ``store``. ``token`` opens everything; ``registry`` adds others' metrics.
+
+    ``config``: the file that admins may change; without it they look only.
 
     Raises:
         ValueError: ``token`` is too short to be a secret.
@@ -73,6 +90,9 @@ def create_app(
     feed = live.Feed(store, settings)
     app[STORE], app[SETTINGS], app[TOKEN] = store, settings, token
     app[live.FEED], app[health.METRICS] = feed, health.Metrics(registry)
+    if config is not None:
+        app[settings_api.CONFIGURATION] = Configuration(config, settings.state_folder)
+    app[settings_api.APPLYING] = asyncio.Lock()
     app.cleanup_ctx.append(feed.follow)
     app.cleanup_ctx.append(hooks.sending)
     app.on_shutdown.append(feed.close)
@@ -82,6 +102,11 @@ def create_app(
     add_agent_pages(app)
     add_board_pages(app)
     add_record_pages(app)
+    add_supervise_pages(app)
+    add_admin_pages(app)
+    add_people_pages(app)
+    add_calendar_pages(app)
+    add_prompt_pages(app)
     for endpoint in _endpoints():
         app.router.add_route(endpoint.method, endpoint.path, endpoint.__call__)
     check_routes(app)

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ami_bridge.adapters.store import NotStored, StaleFence, StoreUnavailable
+from ami_bridge.configuring import ApplyFailed, NotEditable, Outdated
 from ami_bridge.core.callbacks import IllegalTransition
 from ami_bridge.desk.shapes import FieldFault, Problem
 from ami_bridge.desk.users import UserExists, UserRefused
@@ -49,6 +50,9 @@ _STATUS: dict[type[Exception], int] = {
     UserExists: 409,
     UserRefused: 400,
     WeakPassword: 400,
+    NotEditable: 409,
+    Outdated: 409,
+    ApplyFailed: 409,
 }
 PROBLEM = "application/problem+json"
 

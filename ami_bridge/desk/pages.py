@@ -58,6 +58,10 @@ class Page:
         )
         return web.Response(text=page, content_type="text/html", charset="utf-8", status=status)
 
+    def word(self, key: str) -> str:
+        """One word of the pages in the reader's language."""
+        return words.of(self.language)[key]
+
     def _menu(self) -> list[tuple[str, str]]:
         """What this account may open: path and word."""
         account = self.account
@@ -65,7 +69,8 @@ class Page:
             return []
         own = [("/agent", "my_desk")] if account.extension in self.settings.agents else []
         team = [("/wallboard", "wallboard")] if account.is_at_least(Role.SUPERVISOR) else []
-        return [*own, *team, ("/callbacks", "callbacks"), ("/calls", "calls")]
+        admin = [("/admin", "admin")] if account.is_at_least(Role.ADMIN) else []
+        return [*own, *team, ("/callbacks", "callbacks"), ("/calls", "calls"), *admin]
 
     def _hour(self, instant: datetime | None, department: str = "") -> str:
         """Only the time of day."""

@@ -44,6 +44,8 @@ class Scope(StrEnum):
     LIVE_READ = "live:read"
     NOTES_WRITE = "notes:write"
     REPORTS_READ = "reports:read"
+    SETTINGS_READ = "settings:read"
+    SETTINGS_WRITE = "settings:write"  # the configuration itself
     USERS_WRITE = "users:write"
     WEBHOOKS_WRITE = "webhooks:write"
 

@@ -25,6 +25,8 @@ from ami_bridge.desk.trail import trace
 from ami_bridge.desk.view import OPEN_CALLBACKS
 
 Mode = Literal["listen", "whisper", "barge", "take"]
+#: In the order in which they are offered.
+MODES = ("listen", "whisper", "barge", "take")
 #: What is written down of each.
 ACTIONS = {
     "listen": "call.listen",

@@ -99,6 +99,7 @@ class Waiting:
     number: str
     department: str
     since: str
+    id: str = ""
 
 
 async def waiting_of(
@@ -106,7 +107,7 @@ async def waiting_of(
 ) -> list[Waiting]:
     """Callers and callbacks in one list, longest wait first; ``departments`` None: all."""
     rows = [
-        Waiting("caller", call["number"], call["department"], call["wait"]["joined_at"])
+        Waiting("caller", call["number"], call["department"], call["wait"]["joined_at"], call["call_id"])
         for call in board.calls.values()
         if call.get("wait") and call["wait"]["joined_at"] and not call["agents"]
     ]
@@ -115,7 +116,7 @@ async def waiting_of(
         if due <= now + timedelta(minutes=15):
             since = (callback.place_at or callback.created_at).isoformat()
             number = callback.number or callback.caller_id
-            rows.append(Waiting("callback", number, callback.department, since))
+            rows.append(Waiting("callback", number, callback.department, since, callback.id))
     seen = [row for row in rows if departments is None or row.department in departments]
     return sorted(seen, key=lambda row: datetime.fromisoformat(row.since))
 

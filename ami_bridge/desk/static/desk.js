@@ -70,7 +70,8 @@
     if (event.target instanceof HTMLDialogElement) event.target.close();
   });
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.successful) event.target.closest?.("dialog")?.close();
+    const dialog = event.target.closest?.("dialog");
+    if (event.detail.successful && dialog && !("stays" in dialog.dataset)) dialog.close();
   });
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
