@@ -24,13 +24,14 @@ _KIND_OF_PREFIX: dict[str, CallKind] = {"cb-": "callback", "sv-": "supervision"}
 REMEMBERED_CHANNELS = 8192  # hung-up channels whose late events are still known to be late
 
 
-def _is_first_half_of(channel: Channel, origin: Channel | None) -> bool:
-    return (
-        origin is not None
-        and channel.half == 1
-        and origin.half == 2
-        and channel.name[:-1] == origin.name[:-1]
-    )
+def _came_before(channel: Channel, origin: Channel) -> bool:
+    """Whether ``channel``, which is told after ``origin``, is the first of their call: events change places.
+
+    A call's linkedid is the uniqueid of its first channel; and a second half is dialled after its first.
+    """
+    if channel.uniqueid == channel.linkedid == origin.linkedid:
+        return True
+    return channel.half == 1 and origin.half == 2 and channel.name[:-1] == origin.name[:-1]
 
 
 class CallBook:
@@ -118,8 +119,8 @@ class CallBook:
             call.origin = channel
             if not whole:
                 self.announce(call, at)
-        elif _is_first_half_of(channel, call.origin):
-            call.origin = channel  # its second half was told first
+        elif call.origin is not None and _came_before(channel, call.origin):
+            call.origin = channel
         if len(call.channels) > MOST_IN_A_CALL:
             self._forget_spent_channels(call)
         return channel

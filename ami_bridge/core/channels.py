@@ -64,6 +64,10 @@ class LegState(IntEnum):
     ENDED = 3
 
 
+# Named once more: Python 3.11 looks a member up by a call of its own (0.17 us), many times for each call.
+LEG_DIALLED, LEG_RINGING, LEG_ANSWERED, LEG_ENDED = LegState
+
+
 class Channel:
     """One channel. ``half`` is 1 or 2 for the halves of a Local channel, else 0."""
 
@@ -160,7 +164,7 @@ class Leg:
         self.rang_at: datetime | None = None
         self.answered_at: datetime | None = None
         self.ended_at: datetime | None = None
-        self.state = LegState.DIALLED
+        self.state = LEG_DIALLED
         self.status = self.forward = self.number = self.context = self.exten = self.dial_string = ""
         self.in_queue = False
         self.originator = False  # it reaches the person who is put on the phone first (click to dial)

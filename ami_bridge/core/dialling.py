@@ -8,12 +8,15 @@ from sys import intern
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.calls import LEG_TRANSITIONS, Call, LegInput, outcome_of_dialstatus
 from ami_bridge.core.channels import (
+    LEG_ANSWERED,
+    LEG_DIALLED,
+    LEG_ENDED,
+    LEG_RINGING,
     MOST_HOPS,
     RINGING,
     UP,
     Channel,
     Leg,
-    LegState,
     answering_party,
     dialling_root,
 )
@@ -261,12 +264,12 @@ def note_ringing(book: CallBook, channel: Channel, at: datetime | None) -> None:
 
 
 def _leg_rings(book: CallBook, leg: Leg, at: datetime | None) -> None:
-    if leg.state is not LegState.DIALLED:
+    if leg.state is not LEG_DIALLED:
         if not leg.rang:
             # Overtaken by its own answer: events of different channels may change places.
             leg.rang, leg.rang_at = True, leg.answered_at or leg.ended_at or at
         return
-    leg.state = LegState.RINGING
+    leg.state = LEG_RINGING
     if leg.rang:
         return
     leg.rang, leg.rang_at = True, at
@@ -299,7 +302,7 @@ def on_dial_ended(book: CallBook, event: DialEnded) -> None:
     if event.status == "ANSWER":
         # Asterisk 22 may tell of one dial NOANSWER and ANSWER in the same millisecond (seen under load): the
         # phone that lives and is up has answered.
-        corrected = leg.state is LegState.ENDED and leg.status == "NOANSWER" and leg.dest.state == UP
+        corrected = leg.state is LEG_ENDED and leg.status == "NOANSWER" and leg.dest.state == UP
         if _advance(book, leg, "corrected" if corrected and not leg.dest.gone else "answered"):
             leg.ended_at = None
             _leg_answered(book, leg, at)
@@ -343,7 +346,7 @@ def _is_dialled_by(book: CallBook, leg: Leg, dialler_id: str) -> bool:
     if (former.uniqueid if former is not None else "") == dialler_id:
         return True
     heir = book.channels.get(dialler_id)
-    if former is None or not former.gone or heir is None or heir.gone or leg.state >= LegState.ANSWERED:
+    if former is None or not former.gone or heir is None or heir.gone or leg.state >= LEG_ANSWERED:
         book.count("late")
         return False
     now_on_behalf_of(leg.dest.call, former, heir)
@@ -389,7 +392,7 @@ def _reached_by_caller(leg: Leg) -> Leg | None:
         if dialler.half != 2 or dialler.pair is None or dialler.pair.parent is None:
             break
         up = dialler.pair.parent
-        if up.dialler is None or up.state is not LegState.ANSWERED:
+        if up.dialler is None or up.state is not LEG_ANSWERED:
             return None
         top = up
     return answering_party(top)

@@ -17,10 +17,9 @@ _REFUSALS = frozenset({1, 2, 3, 17, 18, 19, 20, 21, 22, 27, 28, 29, 34, 38, 41, 
 
 def on_hangup_requested(book: CallBook, event: HangupRequested) -> None:
     channel = book.channels.get(event.uniqueid)
-    book.requests_heard = True
     if channel is None or channel.gone:
         return book.count("late")
-    channel.call.requests_heard = True
+    book.requests_heard = channel.call.requests_heard = True
     refused_by_us = channel.parent is None and channel.state != UP and event.cause in _REFUSALS
     if channel.requested is None and not refused_by_us:
         book.seq += 1
@@ -31,10 +30,9 @@ def on_hangup_requested(book: CallBook, event: HangupRequested) -> None:
 
 def on_soft_hangup_requested(book: CallBook, event: SoftHangupRequested) -> None:
     """No evidence of who asked; but where these arrive, a hard request would have arrived too."""
-    book.requests_heard = True
     channel = book.channels.get(event.uniqueid)
     if channel is not None:
-        channel.call.requests_heard = True
+        book.requests_heard = channel.call.requests_heard = True
 
 
 def on_hung_up(book: CallBook, event: HungUp) -> None:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+made = tuple.__new__
+"""Makes a named tuple of its class and its values, in order, in half the time that calling the class takes."""
+
 
 class ChannelCreated(NamedTuple):
     """``Newchannel``: a channel exists from now on."""

@@ -118,7 +118,7 @@ class Reading:
         try:
             values = self._get(headers)
             if self.optional:
-                values += tuple(text_of(headers, name) for name in self.optional)
+                values += tuple([headers.get(name, "") for name in self.optional])  # type: ignore[misc]
             # TypeError when a value is no text. What is short together is short each for itself.
             together = len("".join(values))
             if together <= LONGEST_UNIQUEID:

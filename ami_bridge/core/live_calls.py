@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from ami_bridge.core.calls import Call
-from ami_bridge.core.channels import Leg, LegState
+from ami_bridge.core.channels import LEG_RINGING, Leg
 from ami_bridge.core.hanging_up import caller_of
 from ami_bridge.core.records import CallKind, CallRecord
 from ami_bridge.core.ringing import RingRuleOf
@@ -101,7 +101,7 @@ def _text(at: datetime | None) -> str | None:
 def live_form(call: Call, ring_rule_of: RingRuleOf) -> LiveCall:
     """What goes on in ``call``."""
     caller = caller_of(call)
-    rung = [leg for leg in call.legs if leg.state is LegState.RINGING and not leg.dest.gone]
+    rung = [leg for leg in call.legs if leg.state is LEG_RINGING and not leg.dest.gone]
     agents = tuple(
         channel.endpoint for _, channel, _ in call.answers if not channel.gone and not channel.handed_over
     )

@@ -1,35 +1,17 @@
 """Headers of an event that was matched as a whole: nothing is taken out of its text before somebody asks.
 
-Most headers of most events are never read. An event whose form is known costs one match; the tracker takes
-its five to twelve values from the match at once, and the journal makes a dict of all when it writes.
+Most headers of most events are never read. An event whose form is known costs one match, out of which the five
+to twelve values that the tracker reads are taken at once; the journal makes a dict of all when it writes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-
-class Wanted(Protocol):
-    """Somebody who takes the same headers out of many events."""
-
-    names: tuple[str, ...]
-    optional: tuple[str, ...]
-
-
-class _Places(dict[Wanted, tuple[int, ...]]):
-    """The groups that each reader takes, found once; what the form lacks has its last group, always empty."""
-
-    def __init__(self, place_of: Mapping[str, int]) -> None:
-        super().__init__()
-        self._place_of = place_of
-
-    def __missing__(self, wanted: Wanted) -> tuple[int, ...]:
-        empty = len(self._place_of) + 1
-        names = wanted.names + wanted.optional
-        places = self[wanted] = tuple(self._place_of.get(name, empty) for name in names)
-        return places
+if TYPE_CHECKING:
+    from ami_bridge.core.header_values import Reading
 
 
 class Form:
@@ -38,27 +20,60 @@ class Form:
     A match of it has one group for each header of ``varying``, in order, and one more that is always empty.
     """
 
-    __slots__ = ("constant", "kind", "place_of", "places", "stamp_place", "system", "template", "varying")
+    __slots__ = (
+        "constant",
+        "kind",
+        "only_read",
+        "place_of",
+        "read",
+        "reading",
+        "stamp_place",
+        "system",
+        "taken",
+        "taken_names",
+        "template",
+        "varying",
+    )
 
-    def __init__(self, names: tuple[str, ...], constant: dict[str, str | list[str]]) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        constant: dict[str, str | list[str]],
+        reading: Reading | None = None,
+        besides: Iterable[str] = (),
+    ) -> None:
+        """
+        Args:
+            names: all headers, in order; ``constant`` has the values of those that are the same in all.
+            reading: how an event of this kind is read; None when nobody reads it.
+            besides: headers that somebody looks at before it is read.
+        """
         self.constant = constant
         self.kind = constant["Event"]
         self.system = constant.get("SystemName")
         self.varying = tuple(name for name in names if name not in constant)
         self.place_of = {name: place for place, name in enumerate(self.varying, start=1)}
-        self.places = _Places(self.place_of)
         self.stamp_place = self.place_of["Timestamp"]
         self.template: dict[str, str | list[str]] = {name: constant.get(name, "") for name in names}
+        self.reading = reading
+        wanted = reading.names + reading.optional if reading is not None else ()
+        self.taken_names = (*wanted, *(name for name in dict.fromkeys(besides) if name not in wanted))
+        #: Groups for ``re.Match.group``: what the reading wants, in its order, then the rest of ``besides``.
+        #: What the form lacks is the last group, the empty one.
+        self.taken = tuple(self.place_of.get(name, len(self.varying) + 1) for name in self.taken_names)
+        self.read = slice(len(wanted))
+        self.only_read = len(wanted) == len(self.taken)
 
 
 class MatchedHeaders(Mapping[str, str | list[str]]):
-    """A mapping like the dict of the same event, and equal to it."""
+    """A mapping like the dict of the same event, and equal to it. ``values_taken``: what its form takes."""
 
-    __slots__ = ("form", "found")
+    __slots__ = ("form", "found", "values_taken")
 
-    def __init__(self, form: Form, found: re.Match[str]) -> None:
+    def __init__(self, form: Form, found: re.Match[str], values_taken: tuple[str, ...]) -> None:
         self.form = form
         self.found = found
+        self.values_taken = values_taken
 
     def __getitem__(self, name: str) -> str | list[str]:
         place = self.form.place_of.get(name)

@@ -23,6 +23,7 @@ from ami_bridge.core.event_types import (
     HungUp,
     LocalPaired,
     SoftHangupRequested,
+    made,
 )
 from ami_bridge.core.header_values import Reading, cause_in, name_in, number_in, state_in
 
@@ -34,14 +35,15 @@ def _newchannel(at: At, values: Values) -> Event | None:
     uniqueid, linkedid, channel, state, number, name, context, exten = values
     if not uniqueid:
         return None
-    return ChannelCreated(
-        at, uniqueid, channel, linkedid, state_in(state), number_in(number), name_in(name), context, exten
+    return made(
+        ChannelCreated,
+        (at, uniqueid, channel, linkedid, state_in(state), number_in(number), name_in(name), context, exten),
     )
 
 
 def _newstate(at: At, values: Values) -> Event | None:
     uniqueid, linkedid, channel, state = values
-    return ChannelStateChanged(at, uniqueid, channel, linkedid, state_in(state)) if uniqueid else None
+    return made(ChannelStateChanged, (at, uniqueid, channel, linkedid, state_in(state))) if uniqueid else None
 
 
 def _rename(at: At, values: Values) -> Event | None:
@@ -66,43 +68,49 @@ def _dial_begin(at: At, values: Values) -> Event | None:
     ) = values
     if not leg_uniqueid:
         return None
-    return DialBegan(
-        at,
-        uniqueid,
-        channel,
-        linkedid,
-        number_in(number),
-        name_in(name),
-        context,
-        exten,
-        leg_uniqueid,
-        leg_channel,
-        leg_linkedid,
-        number_in(leg_number),
-        dial_string,
+    return made(
+        DialBegan,
+        (
+            at,
+            uniqueid,
+            channel,
+            linkedid,
+            number_in(number),
+            name_in(name),
+            context,
+            exten,
+            leg_uniqueid,
+            leg_channel,
+            leg_linkedid,
+            number_in(leg_number),
+            dial_string,
+        ),
     )
 
 
 def _dial_state(at: At, values: Values) -> Event | None:
     uniqueid, leg, status = values
-    return DialProgressed(at, uniqueid, leg, status) if leg else None
+    return made(DialProgressed, (at, uniqueid, leg, status)) if leg else None
 
 
 def _dial_end(at: At, values: Values) -> Event | None:
     uniqueid, linkedid, leg, leg_linkedid, channel, leg_channel, leg_number, status, forward = values
     if not leg:
         return None
-    return DialEnded(
-        at,
-        uniqueid,
-        channel,
-        linkedid,
-        leg,
-        leg_channel,
-        leg_linkedid,
-        number_in(leg_number),
-        status,
-        forward,
+    return made(
+        DialEnded,
+        (
+            at,
+            uniqueid,
+            channel,
+            linkedid,
+            leg,
+            leg_channel,
+            leg_linkedid,
+            number_in(leg_number),
+            status,
+            forward,
+        ),
     )
 
 
@@ -116,12 +124,12 @@ def _bridge_enter(at: At, values: Values) -> Event | None:
         return None
     waiting = technology == "holding_bridge" or creator in _WAITING_CREATORS
     conference = name or bridge if creator == "ConfBridge" else ""
-    return BridgeEntered(at, uniqueid, channel, linkedid, bridge, not waiting, conference, swap)
+    return made(BridgeEntered, (at, uniqueid, channel, linkedid, bridge, not waiting, conference, swap))
 
 
 def _bridge_leave(at: At, values: Values) -> Event | None:
     uniqueid, bridge = values
-    return BridgeLeft(at, uniqueid, bridge) if uniqueid and bridge else None
+    return made(BridgeLeft, (at, uniqueid, bridge)) if uniqueid and bridge else None
 
 
 def _local_bridge(at: At, values: Values) -> Event | None:
@@ -133,17 +141,17 @@ def _local_bridge(at: At, values: Values) -> Event | None:
 
 def _hangup_request(at: At, values: Values) -> Event | None:
     uniqueid, cause = values
-    return HangupRequested(at, uniqueid, cause_in(cause)) if uniqueid else None
+    return made(HangupRequested, (at, uniqueid, cause_in(cause))) if uniqueid else None
 
 
 def _soft_hangup_request(at: At, values: Values) -> Event | None:
     uniqueid, _channel = values
-    return SoftHangupRequested(at, uniqueid) if uniqueid else None
+    return made(SoftHangupRequested, (at, uniqueid)) if uniqueid else None
 
 
 def _hangup(at: At, values: Values) -> Event | None:
     uniqueid, linkedid, cause = values
-    return HungUp(at, uniqueid, linkedid, cause_in(cause)) if uniqueid else None
+    return made(HungUp, (at, uniqueid, linkedid, cause_in(cause))) if uniqueid else None
 
 
 def _channel_line(at: At, values: Values) -> Event | None:

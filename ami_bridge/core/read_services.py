@@ -24,6 +24,7 @@ from ami_bridge.core.event_types import (
     QueueCallerJoined,
     QueueCallerLeft,
     TalkingChanged,
+    made,
 )
 from ami_bridge.core.header_values import CHANNEL_BLOCK, Headers, Reading, state_in, text_of, whole_in
 from ami_bridge.core.matched import Form, MatchedHeaders
@@ -180,7 +181,7 @@ def _user_event(at: At, values: Values) -> Event | None:
     uniqueid, linkedid, channel, spoken_by, fact, fields = values
     if not (uniqueid and fact) or spoken_by != "FourthRing":
         return None
-    return DialplanFact(at, uniqueid, channel, linkedid, fact, fields)
+    return made(DialplanFact, (at, uniqueid, channel, linkedid, fact, fields))
 
 
 def _told_by(headers: Headers) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from sys import intern
 
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.calls import Call, Stay, seconds_between
-from ami_bridge.core.channels import Channel, Leg, LegState
+from ami_bridge.core.channels import LEG_ANSWERED, Channel, Leg
 from ami_bridge.core.event_types import (
     DialplanFact,
     HoldChanged,
@@ -68,7 +68,7 @@ def now_on_behalf_of(call: Call, former: Channel, heir: Channel) -> None:
     """Whatever still rings for ``former``, directly or through Local channels, now rings for ``heir``."""
     for channel in call.channels:
         leg = channel.parent
-        if leg is not None and leg.state < LegState.ANSWERED:
+        if leg is not None and leg.state < LEG_ANSWERED:
             if leg.dialler is former:
                 leg.dialler = heir
             if leg.root is former:

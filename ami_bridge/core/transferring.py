@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ami_bridge.core.book import CallBook
 from ami_bridge.core.calls import Call, Handover
-from ami_bridge.core.channels import Channel, LegState, heard_by
+from ami_bridge.core.channels import LEG_ANSWERED, Channel, heard_by
 from ami_bridge.core.event_types import AttendedTransferred, BlindTransferred
 from ami_bridge.core.facts import TransferMade
 from ami_bridge.core.recording import transfer_of
@@ -61,7 +61,7 @@ def on_attended_transfer(book: CallBook, event: AttendedTransferred) -> None:
     # Who still rings: for the consultation, or behind the Local channel that a feature code dials with.
     consulted = book.channels.get(event.target_uniqueid)
     waiting = {second, transferee, consulted, consulted.pair if consulted is not None else None}
-    ringing = [leg.dest for leg in call.legs if leg.state < LegState.ANSWERED and leg.root in waiting]
+    ringing = [leg.dest for leg in call.legs if leg.state < LEG_ANSWERED and leg.root in waiting]
     blonde = _is_blonde(event, second, target, ringing)
     handover = Handover("blonde" if blonde else "attended", event.at, first)
     handover.consultation = second if second is not first else None

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ami_bridge.core import event_types as events
-from ami_bridge.core.events import READ_EVENTS, parse
+from ami_bridge.core.events import READ_EVENTS, READINGS, parse
 
 RECEIVED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -46,6 +46,25 @@ def test_newchannel_is_read_whole() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", sorted(READINGS))
+def test_every_kind_becomes_a_whole_event(kind: str) -> None:
+    """Events are made of plain tuples of values, so nobody else counts them."""
+    reading = READINGS[kind]
+    headers = {name: f"n-{place}" for place, name in enumerate(reading.names + reading.optional)}
+    event = parse({**headers, "Event": kind, "Timestamp": "1764000000.250000", "UserEvent": "FourthRing"})
+    assert event is not None
+    assert len(event) == len(event._fields)
+    assert event.at == datetime(2025, 11, 24, 16, 0, 0, 250000, tzinfo=UTC)
+
+
+@given(stamp=st.floats(min_value=1e9, max_value=9_999_999_999, allow_nan=False))
+def test_an_instant_is_the_same_as_the_calendar_makes_of_it(stamp: float) -> None:
+    text = f"{stamp:.6f}"
+    event = parse(newchannel(Timestamp=text))
+    assert event is not None
+    assert event.at == datetime.fromtimestamp(float(text), UTC)
+
+
 def test_without_a_timestamp_the_time_of_receipt_counts() -> None:
     headers = newchannel()
     del headers["Timestamp"]
@@ -57,7 +76,9 @@ def test_without_a_timestamp_the_time_of_receipt_counts() -> None:
     assert nameless.at is None
 
 
-@pytest.mark.parametrize("stamp", ["", "soon", "nan", "inf", "1e400", "-1e18"])
+@pytest.mark.parametrize(
+    "stamp", ["", "soon", "nan", "inf", "1e400", "-1e18", "1764000000.-25000", "17640000000.25000x"]
+)
 def test_a_nonsense_timestamp_falls_back(stamp: str) -> None:
     event = parse(newchannel(Timestamp=stamp), RECEIVED)
     assert event is not None

@@ -353,8 +353,11 @@ _names = sorted(READ_EVENTS)
 _some_id = st.sampled_from(["n-1", "n-2", "n-3", "g-1", "g-2", "g-3", "g-4", "", "<unknown>"])
 
 
+_strangers_id = st.sampled_from(["g-1", "g-2", "g-3", "g-4", "", "<unknown>"])
+
+
 @st.composite
-def garbage(draw: st.DrawFn) -> dict[str, Any]:
+def garbage(draw: st.DrawFn, ids: st.SearchStrategy[str] = _some_id) -> dict[str, Any]:
     """Well-formed headers in no sensible order: every kind, about channels that exist and that do not."""
     headers: dict[str, Any] = {"Event": draw(st.sampled_from(_names))}
     for name in [
@@ -377,7 +380,7 @@ def garbage(draw: st.DrawFn) -> dict[str, Any]:
         "DestBridgeUniqueid",
     ]:
         if draw(st.booleans()):
-            headers[name] = draw(_some_id)
+            headers[name] = draw(ids)
     headers["Channel"] = draw(st.sampled_from(["PJSIP/101-1", "Local/1@x-1;1", "Local/1@x-1;2", "", "x"]))
     headers["DestChannel"] = draw(st.sampled_from(["PJSIP/102-1", "Local/2@x-1;1", "Local/2@x-1;2", ""]))
     headers["DialStatus"] = draw(st.sampled_from(["ANSWER", "BUSY", "CANCEL", "RINGING", "", "xyz"]))
@@ -404,6 +407,26 @@ def test_garbage_never_raises_and_all_of_it_ends(tell: Any, events: list[dict[st
     assert "fault" not in told.tracker.counters
     book = told.tracker._book
     assert (book.channels, book.by_linkedid, book.bridges) == ({}, {}, {})
+
+
+@RELAXED
+@given(
+    deeds=deeds,
+    seed=st.integers(0, 2**32),
+    thrown_in=st.lists(st.tuples(st.integers(0, 300), garbage(_strangers_id)), max_size=40),
+)
+def test_garbage_between_changes_nothing(
+    new_story: Any, tell: Any, deeds: list[str], seed: int, thrown_in: list[tuple[int, dict[str, Any]]]
+) -> None:
+    """Whatever is told of channels that these people have not: each of their records stays as it was."""
+    story = new_story()
+    Office(story, random.Random(seed)).live(deeds)
+    mixed = list(story.events)
+    for place, headers in thrown_in:
+        mixed.insert(place, headers)
+    told = tell(mixed)
+    theirs = [record for record in told.records if story.channels.keys() & set(record.uniqueids)]
+    assert theirs == tell(story.events).records
 
 
 @RELAXED

@@ -86,11 +86,17 @@ class Exchange(Plant):
     async def calls_end(self, within: float = 60.0) -> None:
         """Wait until no channel is left and the store has all that the bridge told."""
 
-        async def ended() -> bool | None:
-            shown = await asyncio.to_thread(self.pbx.cli, "core show channels")
-            return True if "0 active channels" in shown else None
+        shown = ""
 
-        await eventually(ended, "an end of all calls", within)
+        async def ended() -> bool | None:
+            nonlocal shown
+            shown = await asyncio.to_thread(self.pbx.cli, "core show channels concise")
+            return None if shown.strip() else True
+
+        try:
+            await eventually(ended, "an end of all calls", within)
+        except AssertionError as still:
+            raise AssertionError(f"{still}; there are still\n{shown}") from still
         await asyncio.sleep(1.0)  # the writer's batch, and the log's last lines
 
 

@@ -17,14 +17,22 @@ from ami_bridge.core.channel_events import ChannelStories
 from ami_bridge.core.events import READ_EVENTS
 from tests.load import scenarios
 from tests.load.conftest import Exchange
-from tests.load.crowd import QUEUED, Kind, Sort, dids_of, kinds
+from tests.load.crowd import QUEUED, Kind, Sort, dids_of, extensions, kinds
 from tests.load.test_audited import records_since
 from tests.pbx.calls import eventually
 
-pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(420)]
 
 CUT_SECONDS = 10.0
 LIVE = 50
+#: Events of each of these kinds that nobody hears; the rarer ones are among what else is lost.
+LOST_OF_EACH = 200
+PLAIN = (
+    *("Newchannel", "Newstate", "DialBegin", "DialState", "DialEnd", "BridgeEnter", "BridgeLeave"),
+    *("HangupRequest", "Hangup"),
+)
+#: Between the last event of a channel and what ``CoreShowChannels`` says of it.
+AT_ONCE = timedelta(seconds=0.5)
 
 
 @asynccontextmanager
@@ -73,11 +81,17 @@ def before_the_cut() -> list[tuple[Kind, int]]:
     ]
 
 
-def within_the_cut() -> list[tuple[Kind, int]]:
-    """Who calls while nobody listens; the first two are gone before somebody does."""
+def within_the_cut() -> list[tuple[Kind, int, float]]:
+    """Who calls while nobody listens, how many and how many a second; only the last are still there afterwards."""
     mix = {kind.name: kind for kind in kinds()}
+    short = scenarios.caller_who_hangs_up(300, known=False)
     long = scenarios.caller_who_hangs_up(14_000)
-    return [(mix["busy"], 4), (mix["refused"], 4), (Kind("comes and stays", 0, long, dids_of(QUEUED)), 4)]
+    return [
+        (Kind("word", 0, short, extensions(Sort.TAKES), internal=True), LOST_OF_EACH + 20, 28.0),
+        (mix["busy"], 4, 4.0),
+        (mix["refused"], 4, 4.0),
+        (Kind("comes and stays", 0, long, dids_of(QUEUED)), 4, 4.0),
+    ]
 
 
 async def test_ten_seconds_of_silence(exchange: Exchange) -> None:
@@ -93,8 +107,8 @@ async def test_ten_seconds_of_silence(exchange: Exchange) -> None:
         exchange.proxy.closed = True
         exchange.proxy.cut()
         calling += [
-            asyncio.create_task(crowd.call(kind, calls, 4.0, 200 + number))
-            for number, (kind, calls) in enumerate(within_the_cut())
+            asyncio.create_task(crowd.call(kind, calls, per_second, 200 + number))
+            for number, (kind, calls, per_second) in enumerate(within_the_cut())
         ]
         await asyncio.sleep(CUT_SECONDS)
         exchange.proxy.closed = False
@@ -102,16 +116,21 @@ async def test_ten_seconds_of_silence(exchange: Exchange) -> None:
         await asyncio.gather(*calling)
         await exchange.calls_end(90)
     missed = Counter(event.name for event in heard if lost_at < event.received_at < found_at)
-    assert {"Newchannel", "Newstate", "DialBegin", "DialEnd", "BridgeEnter", "BridgeLeave"} <= missed.keys()
-    assert {"HangupRequest", "Hangup", "UserEvent"} <= missed.keys(), missed
+    assert all(missed[kind] >= LOST_OF_EACH for kind in PLAIN), missed
+    assert {"UserEvent", "BlindTransfer"} <= missed.keys(), missed
     await nothing_is_lost_or_doubled(exchange, since, lost_at, found_at)
 
 
 async def nothing_is_lost_or_doubled(
-    exchange: Exchange, since: datetime, lost_at: datetime, found_at: datetime
+    exchange: Exchange, since: datetime, lost_at: datetime, reachable_at: datetime
 ) -> None:
     """One record for each call of which anything could be known, with the gap in those that it touched."""
     records = await records_since(exchange, since)
+    gaps = {gap["found_at"] for record in records for gap in record["gaps"]}
+    assert len(gaps) == 1, "one silence, the same in every record"
+    # The PBX could be reached again; a try, a log-in and an answer later we knew what lives.
+    found_at = datetime.fromisoformat(gaps.pop())
+    assert reachable_at <= found_at < reachable_at + timedelta(seconds=5)
     owners = Counter(uniqueid for record in records for uniqueid in record["uniqueids"])
     assert max(owners.values()) == 1, "a channel is in two records"
     assert all(record["ended_at"] for record in records), "a call was left open"
@@ -130,20 +149,21 @@ async def nothing_is_lost_or_doubled(
         heard_of = owners[story.uniqueid] and began < lost_at
         if story.uniqueid not in story.linkedids or not heard_of or ended < lost_at + margin:
             continue
-        (ended_unseen if ended < found_at else survived).append(story.uniqueid)
+        if abs(ended - found_at) > AT_ONCE:
+            (ended_unseen if ended < found_at else survived).append(story.uniqueid)
     by_channel = {uniqueid: record for record in records for uniqueid in record["uniqueids"]}
     assert len(ended_unseen) > 5
     assert len(survived) > 5
     for uniqueid in ended_unseen:
         record = by_channel[uniqueid]
         (gap,) = record["gaps"]
-        assert (record["disposition"], record["hung_up_by"]) == ("UNKNOWN", "unknown")
+        assert (record["disposition"], record["hung_up_by"]) == ("UNKNOWN", "unknown"), record
         assert record["ended_at"] == gap["lost_at"], "the last that is known of it"
     for uniqueid in survived:
-        (gap,) = by_channel[uniqueid]["gaps"]
-        assert by_channel[uniqueid]["disposition"] != "UNKNOWN"
+        record = by_channel[uniqueid]
+        (gap,) = record["gaps"]
+        assert record["disposition"] != "UNKNOWN", (record, stories.by_uniqueid[uniqueid])
         assert abs(datetime.fromisoformat(gap["lost_at"]) - lost_at) < margin
-        assert datetime.fromisoformat(gap["found_at"]) >= found_at - margin
     report = await exchange.audited(since)
     assert report.unexplained == ()
     assert {difference.reason for difference in report.differences} == {"gap"}

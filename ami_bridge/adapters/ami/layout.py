@@ -31,6 +31,7 @@ import re
 from functools import cache
 
 from ami_bridge.adapters.ami.raw_event import Headers
+from ami_bridge.core.events import READINGS
 from ami_bridge.core.header_values import CHANNEL_BLOCK, longest
 from ami_bridge.core.matched import Form
 
@@ -166,25 +167,29 @@ class Shape:
     is longer than the core takes does not match: what was matched need not be measured again.
     """
 
-    __slots__ = ("form", "identities", "kind", "match", "uniqueid_place")
+    __slots__ = ("form", "identities", "kind", "match")
 
     def __init__(self, kind: str, pairs: Pairs) -> None:
         self.kind = kind
         self.match = re.compile(r"\r\n".join(_form_of(name, value) for name, value in pairs) + "()").fullmatch
+        names = tuple(name for name, _ in pairs)
+        channels = [
+            (name, name[:-8] + "Channel")
+            for name in names
+            if _names_a_channel(name) and name[:-8] + "Channel" in names
+        ]
         self.form = Form(
-            tuple(name for name, _ in pairs), {name: value for name, value in pairs if name in _FIXED}
+            names,
+            {name: value for name, value in pairs if name in _FIXED},
+            READINGS.get(kind),
+            (name for pair in channels for name in pair),
         )
-        place_of = self.form.place_of
-        self.uniqueid_place = place_of.get("Uniqueid", 0)
-        self.identities = tuple(
-            (place, place_of[name[:-8] + "Channel"])
-            for name, place in place_of.items()
-            if _names_a_channel(name) and name[:-8] + "Channel" in place_of
-        )
+        place = self.form.taken_names.index
+        self.identities = tuple((place(uniqueid), place(channel)) for uniqueid, channel in channels)
 
-    def channels_of(self, found: re.Match[str]) -> list[tuple[str, str]]:
-        """What :func:`identities` tells, of an event of this shape: its headers need not be gone through."""
-        pairs = [(found[uniqueid], found[channel]) for uniqueid, channel in self.identities]
+    def channels_of(self, values: tuple[str, ...]) -> list[tuple[str, str]]:
+        """What :func:`identities` tells, of the values that this shape's form takes."""
+        pairs = [(values[uniqueid], values[channel]) for uniqueid, channel in self.identities]
         return [(uniqueid, channel) for uniqueid, channel in pairs if _is_somebody(uniqueid)]
 
 

@@ -37,7 +37,8 @@ _REMEMBERED_IDS = 256
 _SHAPES_OF_A_KIND = 12  # UserEvent has the most: one for each fact of our dialplan
 _KINDS = 500  # Asterisk has about 180 kinds of events
 _UNREAD: tuple[layout.Shape, ...] = ()  # in the place of the shapes of a kind that nobody reads
-_new_event = tuple.__new__  # RawEvent's own constructor costs twice as much, and every event is made here
+# Every event is made here, and the two classes' own constructors cost twice as much.
+_new_event, _new_headers = tuple.__new__, object.__new__
 _ASKS_FOR_SNAPSHOT = frozenset(
     {"unknown_uniqueid", "identity_mismatch", "cut", "tampered", "tail", "oversize"}
 )
@@ -128,19 +129,22 @@ class AmiReader:
             else:
                 self._take(piece, received_at, arrived)
                 continue
-            headers = MatchedHeaders(shape.form, found)
+            form = shape.form
+            values = found.group(*form.taken)
+            headers = _new_headers(MatchedHeaders)
+            headers.form, headers.found, headers.values_taken = form, found, values
             self._last_kind = kind = shape.kind
             for uniqueid, channel in shape.identities:
-                if name_of(found[uniqueid]) != found[channel]:
+                if name_of(values[uniqueid]) != values[channel]:
                     # Not a live channel of this very name: there is something to learn, or to object to.
                     self._admit(
-                        RawEvent(kind, headers, received_at), shape.channels_of(found), piece, arrived
+                        RawEvent(kind, headers, received_at), shape.channels_of(values), piece, arrived
                     )
                     break
             else:
                 # What _admit does, without the call: this is where nearly every event goes through.
                 if kind == "Hangup":
-                    self.live.bury(found[shape.uniqueid_place])
+                    self.live.bury(values[uniqueid])
                 self.accepted += 1
                 arrived.append(_new_event(RawEvent, (kind, headers, received_at, False)))
         if len(self._buffer) > _MAX_EVENT_BYTES:
