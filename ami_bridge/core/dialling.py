@@ -68,6 +68,7 @@ def on_created(book: CallBook, event: ChannelCreated) -> None:
     if call.origin is channel:
         if call.complete and not call.entry_context:
             book.announce(call, event.at)
+        call.complete = True  # another event of it may have overtaken this one
         call.entry_context, call.entry_exten = event.context, event.exten
     return None
 
@@ -166,10 +167,7 @@ def _dialled(book: CallBook, call: Call, leg: Leg, at: datetime | None) -> None:
     """Find out on whose behalf, tell it, and catch up with a ring that was reported too early."""
     dialler = leg.dialler
     if dialler is None:
-        # Without a dialler: an Originate, or the consultation of a transfer by feature code.
-        leg.originator = leg.dest is call.origin
-        if leg.originator and call.kind == "call":
-            call.kind = "originated"
+        _dialled_by_nobody(call, leg)
     else:
         root, leg.originator = dialling_root(dialler)
         leg.root = root
@@ -198,6 +196,13 @@ def _dialled(book: CallBook, call: Call, leg: Leg, at: datetime | None) -> None:
         )
     if leg.dest.rings:
         _leg_rings(book, leg, leg.dest.ringing_at)
+
+
+def _dialled_by_nobody(call: Call, leg: Leg) -> None:
+    """Without a dialler: an Originate, or the consultation of a transfer by feature code."""
+    leg.originator = leg.dest is call.origin
+    if leg.originator and call.kind == "call":
+        call.kind = "originated"
 
 
 def _tell_those_within(call: Call, outer: Leg) -> None:
@@ -331,6 +336,8 @@ def _leg_of_end(book: CallBook, event: DialEnded) -> Leg | None:
         leg.root, leg.originator = dialling_root(dialler)
         if leg.root is dialler:
             dest.call.begin_attempt()
+    else:
+        _dialled_by_nobody(dest.call, leg)
     if dest.rings:
         leg.rang, leg.rang_at = True, dest.ringing_at
     return leg

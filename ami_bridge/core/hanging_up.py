@@ -74,12 +74,21 @@ def who_hung_up(call: Call, *, over: bool) -> HangupFinding:
     eligible = _last_parties(call)
     by_request = _by_request(call, eligible)
     if by_request is not None:
-        return by_request
-    if call.gaps:
-        return _UNKNOWN
+        return by_request if call.complete or _sides_are_plain(call) else _UNKNOWN
+    if call.gaps or not call.complete:
+        return _UNKNOWN  # somebody may have asked while nobody listened, or before
     if call.requests_heard:
         return _by_pbx_or_network(call, eligible)
     return _without_requests(call, eligible)
+
+
+def _sides_are_plain(call: Call) -> bool:
+    """Who called whom is plain though nobody saw the call begin: two people, the first of whom gave it its linkedid."""
+    origin = call.origin
+    if origin is None or call.kind != "call" or call.conference or call.handovers or call.absorbed:
+        return False
+    people = [channel for channel in call.channels if channel.party]
+    return len(people) == len(call.channels) == 2 and origin.uniqueid == call.linkedids[0]
 
 
 def _last_parties(call: Call) -> list[Channel]:

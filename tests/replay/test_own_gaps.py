@@ -115,3 +115,26 @@ def check_cut(events: Events, start: int, end: int) -> None:
             assert later or record.disposition == "UNKNOWN", where
             assert later or record.hung_up_by == "unknown", where
         record.as_json()
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_calls_that_were_there_before_us(name: str) -> None:
+    """The bridge comes up while the calls go on: one record for each, not complete, and nobody wrongly blamed."""
+    events = events_of(name)
+    blamed = {truth["hung_up_by"] for truth in EXPECTED[name]} | {"unknown"}
+    for start in range(1, len(events)):
+        where = f"from event {start} of {len(events)}"
+        tracker = CallTracker("fr1")
+        before, at = Pbx(events[:start]), instant_of(events[start - 1])
+        facts = tracker.snapshot(before.shown(at), at)
+        for headers in events[start:]:
+            event = parse(headers)
+            facts += tracker.apply(event) if event is not None else ()
+        assert "fault" not in tracker.counters, where
+        assert tracker.calls() == [], where
+        records = [fact.record for fact in facts if isinstance(fact, CallEnded)]
+        owners = Counter(uniqueid for record in records for uniqueid in record.uniqueids)
+        assert owners == dict.fromkeys(before.live.keys() | Pbx(events[start:]).began, 1), where
+        for record in records:
+            assert record.complete == (not before.live.keys() & set(record.uniqueids)), where
+            assert record.hung_up_by in blamed, where
