@@ -1,4 +1,4 @@
-"""Walks every path that a caller can take through the rendered dialplan.
+"""Walks every path that a caller can take through the rendered dialplan, handed over by an agent or not.
 
 Both sides of each condition are taken, every key and time-out happens, every AGI fails and succeeds: no
 path may fall out of the dialplan, jump to where nothing is, or hang up on a caller who was offered neither
@@ -14,17 +14,29 @@ from dataclasses import dataclass, field, replace
 from ami_bridge.core.ring_policy import FAILOVER_CONTEXT, RING_CLOCK_CONTEXT
 
 ENTRANCE = "from-carrier"
+#: Where a caller comes in whom an agent hands over, or whom nobody fetched from a parking place.
+_HANDED_OVER = ("from-agents", "parked-back")
 _CONTEXT = re.compile(r"^\[([^\]]+)\]")
 _LINE = re.compile(r"^(?:exten\s*=>\s*(?P<exten>.+?),1|\s*same\s*=>\s*n(?:\((?P<label>\w+)\))?),(?P<app>.+)$")
 _SET = re.compile(r"^Set\(_{0,2}(FR_\w+)=(.*)\)$")
 _DIAL_GOTO = re.compile(r"G\(([^^)]+)\^([^^)]+)\^1\)")
-_VARIABLE = re.compile(r"\$\{(FR_\w+)\}")
-# What these do for a caller: wait for a person, be rung back, leave a message, talk.
-_OFFERS = ("Queue(", "Record(", "Bridge(")
+_VARIABLE = re.compile(r"\$\{([A-Z][A-Z_]*)\}")
+# What these do for a caller: leave a message. Waiting and talking depend on how they end, see _ENDINGS.
+_OFFERS = ("Record(",)
 # The AGI has planned a turn: the conversation about a callback is under way.
 _PLANNED_TURN = "${FR_DO}"
 # Where the path goes on by the value of a variable, only these are followed; the rest could be anything.
-_FOLLOWED = frozenset({"FR_DEPARTMENT", "FR_LOST", "FR_ABOUT", "FR_CONVERSATION"})
+_FOLLOWED = frozenset({"FR_DEPARTMENT", "FR_LOST", "FR_ABOUT", "FR_CONVERSATION", "FR_CALLER_CHANNEL"})
+# The channel that is walked is the caller's own.
+_OWN = ("CHANNEL", "the caller's")
+# How these applications can end: (variable, value, whether the caller has had what they offer). Who waited in vain has
+# had nothing yet.
+_ENDINGS = {
+    "Queue(": (("QUEUESTATUS", "CONTINUE", True), ("QUEUESTATUS", "TIMEOUT", False)),
+    "Bridge(": (("BRIDGERESULT", "SUCCESS", True), ("BRIDGERESULT", "FAILED", False)),
+    "ConfBridge(": (("CONFBRIDGE_RESULT", "ENDMARKED", True), ("CONFBRIDGE_RESULT", "FAILED", False)),
+}
+_COMPARED = re.compile(r'^\$\["([^"]*)" (=|!=) "([^"]*)"\]$')
 
 Place = tuple[str, str, int]
 
@@ -51,8 +63,9 @@ class _Dialplan:
 def walk_callers(text: str) -> list[str]:
     """One sentence for each way in which a caller of this ``extensions.conf`` is left in the lurch."""
     dialplan = _read(text)
-    waiting = [_Caller((ENTRANCE, exten, 1)) for exten in dialplan.extensions(ENTRANCE)]
-    seen, faults = set(waiting), dict.fromkeys(() if waiting else [f"There is no context [{ENTRANCE}]."])
+    waiting = list(_entering(dialplan))
+    seen = set(waiting)
+    faults = dict.fromkeys([] if dialplan.extensions(ENTRANCE) else [f"There is no context [{ENTRANCE}]."])
     while waiting:
         caller = waiting.pop()
         try:
@@ -65,6 +78,17 @@ def walk_callers(text: str) -> list[str]:
                 seen.add(step)
                 waiting.append(step)
     return list(faults)
+
+
+def _entering(dialplan: _Dialplan) -> Iterator[_Caller]:
+    """Everybody with whom a walk begins: from outside, and handed over after having come in at any department."""
+    for exten in dialplan.extensions(ENTRANCE):
+        yield _Caller((ENTRANCE, exten, 1), values=frozenset({_OWN}))
+    for department in dialplan.extensions(FAILOVER_CONTEXT):
+        known = {_OWN, ("FR_CALLER_CHANNEL", _OWN[1]), ("FR_DEPARTMENT", department)}
+        for context in _HANDED_OVER:
+            for exten in dialplan.extensions(context):
+                yield _Caller((context, exten, 1), values=frozenset(known))
 
 
 class _LurchError(Exception):
@@ -98,6 +122,11 @@ def _steps(dialplan: _Dialplan, caller: _Caller) -> Iterator[_Caller]:
         yield from _jumps(dialplan, caller, further, app)
     elif found := _SET.match(app):
         yield replace(further, values=_with(caller.values, found[1], found[2]))
+    elif endings := next((each for name, each in _ENDINGS.items() if app.startswith(name)), None):
+        for name, value, had in endings:
+            values = frozenset({**dict(caller.values), name: value}.items())
+            yield replace(further, values=values, offered=had or caller.offered)
+        yield from _elsewhere(dialplan, further, app)
     else:
         yield further
         yield from _elsewhere(dialplan, further, app)
@@ -124,11 +153,20 @@ def _jumps(dialplan: _Dialplan, caller: _Caller, further: _Caller, app: str) -> 
     elif name == "Goto":
         yield from _goto(dialplan, replace(caller, offered=caller.offered or _PLANNED_TURN in rest), rest)
     else:
-        targets = rest.rpartition("]?")[2].split(":")
-        for target in filter(None, targets):
-            yield from _goto(dialplan, caller, target)
-        if len(targets) < 2 or not all(targets):
-            yield further
+        condition, _, ways = rest.rpartition("?")
+        then, _, otherwise = ways.partition(":")
+        known = _truth(caller, condition)
+        for target in (then,) * (known is not False) + (otherwise,) * (known is not True):
+            yield from _goto(dialplan, caller, target) if target else (further,)
+
+
+def _truth(caller: _Caller, condition: str) -> bool | None:
+    """Whether ``condition`` holds; None where it may or may not."""
+    found = _COMPARED.match(condition)
+    if found is None:
+        return None
+    left, right = (_filled(caller.values, text) for text in found.group(1, 3))
+    return None if "$" in left + right else (left == right) == (found[2] == "=")
 
 
 def _elsewhere(dialplan: _Dialplan, caller: _Caller, app: str) -> Iterator[_Caller]:
@@ -151,10 +189,7 @@ def _elsewhere(dialplan: _Dialplan, caller: _Caller, app: str) -> Iterator[_Call
 
 
 def _goto(dialplan: _Dialplan, caller: _Caller, target: str) -> Iterator[_Caller]:
-    values = dict(caller.values)
-    written = [
-        _VARIABLE.sub(lambda found: values.get(found[1], found[0]), part) for part in target.split(",")
-    ]
+    written = [_filled(caller.values, part) for part in target.split(",")]
     context, exten, where = [*caller.at[:2], ""][: 3 - len(written)] + written
     # Where the value is the AGI's, any extension may follow, and an unheard-of one needs "i".
     extens = [*dialplan.extensions(context), "i"] if "${" in exten else [exten]
@@ -170,6 +205,10 @@ def _goto(dialplan: _Dialplan, caller: _Caller, target: str) -> Iterator[_Caller
 def _with(values: frozenset[tuple[str, str]], name: str, value: str) -> frozenset[tuple[str, str]]:
     if name not in _FOLLOWED:
         return values
+    return frozenset({**dict(values), name: _filled(values, value)}.items())
+
+
+def _filled(values: frozenset[tuple[str, str]], text: str) -> str:
+    """``text`` with the variables whose value is known."""
     known = dict(values)
-    known[name] = _VARIABLE.sub(lambda found: known.get(found[1], found[0]), value)
-    return frozenset(known.items())
+    return _VARIABLE.sub(lambda found: known.get(found[1], found[0]), text)

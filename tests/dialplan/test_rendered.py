@@ -194,7 +194,30 @@ def test_the_lint_wants_timestamps(files: dict[str, str]) -> None:
         ("Record(${FR_SPOOL}.wav,5,120,kq)", "NoOp()", "[spool] sales hangs up"),
         ("same => n(planned),Return()", "same => n(planned),NoOp()", "falls out of [greeting-files] s"),
         ("Goto(answered-caller,sales,1)", "Return()", "came there by Goto"),
+        # Who has waited in vain has been offered nothing yet.
+        (
+            '!= "CONTINUE"]?callback,sales,1)',
+            '!= "CONTINUE"]?gone)\n same => n(gone),Hangup()',
+            "[queue] sales",
+        ),
+        (
+            "Set(FR_REASON=agent_left)\n same => n,Goto(failover,sales,fallen)",
+            "Hangup()",
+            "[answered-caller] sales",
+        ),
         ("[from-carrier]", "[from-the-carrier]", "no context [from-carrier]"),
+        # Who was handed over, by mistake even, is not hung up on.
+        (
+            "Pickup()\n same => n,Goto(not-reached,s,1)",
+            "Pickup()\n same => n,Hangup()",
+            "[from-agents] *8 hangs up",
+        ),
+        ('= "FAILED"]?not-reached,s,1)', '= "FAILED"]?gone)\n same => n(gone),Hangup()', "[from-agents] *91"),
+        (
+            '"${CHANNEL}"]?caller)',
+            '"${CHANNEL}"]?gone)\n same => n(gone),Hangup()',
+            "[not-reached] s hangs up",
+        ),
     ],
 )
 def test_no_path_leaves_a_caller_in_the_lurch(files: dict[str, str], old: str, new: str, told: str) -> None:
