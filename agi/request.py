@@ -34,14 +34,15 @@ class StepRequest:
     now: datetime
 
     def arguments(self, count: int) -> tuple[str, ...]:
-        """Exactly ``count`` arguments.
+        """The first ``count`` arguments, "" for those that were left out; the dialplan always sends as many as it can.
 
         Raises:
-            StepRefused: there are more or fewer.
+            StepRefused: there are more.
         """
-        if len(self.environment.arguments) != count:
-            raise StepRefused(f"{len(self.environment.arguments)} arguments instead of {count}")
-        return self.environment.arguments
+        given = self.environment.arguments
+        if any(given[count:]):
+            raise StepRefused(f"{len(given)} arguments instead of {count}")
+        return (given + ("",) * count)[:count]
 
     def department(self, slug: str) -> str:
         """``slug`` when it is a configured department.

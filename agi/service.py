@@ -32,7 +32,8 @@ async def serve(settings: Settings, *, take_signals: bool = True) -> None:
     """
     token = secrets.read_secret(settings, secrets.AGI_TOKEN)
     voice = VoiceCache(settings)
-    store = SqlStore(settings.store_url)
+    # A caller waits for each answer, and the questions are small.
+    store = SqlStore(settings.store_url, at_once=True)
     server = AgiServer(settings, store, voice, token)
     helpers: list[asyncio.Task[object]] = []
     try:

@@ -35,6 +35,8 @@ class Variable(StrEnum):
     ASK_1 = "FR_ASK_1"  # the step's arguments
     ASK_2 = "FR_ASK_2"
     ASK_3 = "FR_ASK_3"
+    ASK_4 = "FR_ASK_4"
+    ASK_5 = "FR_ASK_5"
     ASKED = "FR_ASKED"  # number of the request on this channel
     ASKER = "FR_ASKER"  # name of the channel that is served
     ASKER_ID = "FR_ASKER_ID"  # its uniqueid

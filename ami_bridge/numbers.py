@@ -135,6 +135,8 @@ def read_back_groups(e164: str, home_region: str = "") -> tuple[str, ...]:
     return tuple(_GROUPS.findall(phonenumbers.format_number(number, form)))
 
 
+# ZoneInfo keeps eight zones itself: a country of more would be read from disk for every farewell.
+@lru_cache(maxsize=4096)
 def zones_of_number(text: str, default_region: str) -> tuple[ZoneInfo, ...]:
     """The time zones in which the owner of the number may be; none when it tells nothing (withheld, not valid)."""
     number = _parse(text, default_region) if _DIGITS.fullmatch(text) else None

@@ -36,7 +36,7 @@ from ami_bridge.setting_types import (
     TimeZone,
     fit_for_dialplan,
 )
-from ami_bridge.voice_settings import LanguageChoice, OwnVoices, Voice
+from ami_bridge.voice_settings import Greeting, LanguageChoice, OwnVoices, Voice
 
 
 class Company(Section):
@@ -230,6 +230,7 @@ class Settings(Section):
     agents: dict[Extension, Agent] = Field(min_length=1)
     voices: dict[Language, Voice] = Field(default={})
     languages_by: LanguageChoice = LanguageChoice()
+    greeting: Greeting = Greeting()
     own_voices: OwnVoices = OwnVoices()
 
     @model_validator(mode="after")

@@ -35,6 +35,22 @@ class Voice(Section):
         return self
 
 
+class Greeting(Section):
+    """How the greeting is said.
+
+    Attributes:
+        short_within_minutes: who has heard the department's greeting to its end in an earlier call that short a time
+            ago is not told everything again; 0: always the whole of it.
+        when_heard: what he hears instead: the ``short`` form of the phrase book, or nothing (``skip``).
+        agent_hears: while the caller is greeted, the agent hears the ``greeting`` too, or a ``tone`` when it begins
+            and when it ends.
+    """
+
+    short_within_minutes: int = Field(default=0, ge=0, le=1440)
+    when_heard: Literal["short", "skip"] = "short"
+    agent_hears: Literal["greeting", "tone"] = "greeting"
+
+
 class OwnVoices(Section):
     """People's own recordings: ``code`` is what an agent dials to record the own name (*7, *8, *9 are taken)."""
 

@@ -64,12 +64,13 @@ async def run(request: StepRequest, callback_id: str, result: str) -> Variables:
     Raises:
         StepRefused: there is no such callback.
     """
-    callback = await load_callback(request, callback_id)
-    stored = await request.store.get_conversation(request.environment.uniqueid)
+    async with request.store.looking():
+        callback = await load_callback(request, callback_id)
+        stored = await request.store.get_conversation(request.environment.uniqueid)
+        holds = await _holds_the_fence(request, callback) and not await _forbidden(request, callback)
     began = stored is not None and stored.state.get("conversation") == CONVERSATION
     misses = int(stored.state.get("misses", 0)) if began and stored else 0
     speech = await asyncio.to_thread(speech_about, request, callback)
-    holds = await _holds_the_fence(request, callback) and not await _forbidden(request, callback)
     facts = briefing_facts(request.settings, callback, speech.stored, holds)
     misses, turn = plan(misses, Answer(result) if began else None, facts)
     variables = turn_variables(turn, speech, request.settings.callback.max_recording_seconds)

@@ -43,15 +43,27 @@ class _Stored:
 async def run(request: StepRequest, department: str, result: str) -> Variables:
     """One turn."""
     key = request.environment.uniqueid
-    stored = await _load(request, department)
-    facts = await capture_facts(request, department, stored.state if stored else CaptureState(), result)
+    async with request.store.looking():
+        stored = await _load(request, department)
+        facts = await capture_facts(request, department, stored.state if stored else CaptureState(), result)
     if stored is None:
         outcome, callback_id = conversation.begin(facts), ""
     else:
         callback_id = stored.callback_id
         heard = await _heard(request, stored)
         outcome = conversation.advance(stored.state, Answer(result, heard), facts)
-    callback_id = await _keep(request, department, callback_id, outcome, facts)
+    # All at once: each transaction waits for the disk and for whoever else writes, and the caller waits with it.
+    async with request.store.together():
+        callback_id = await _keep(request, department, callback_id, outcome, facts)
+        kept = {
+            "conversation": CONVERSATION,
+            "department": department,
+            "callback": callback_id,
+            "state": outcome.state.as_json(),
+        }
+        if outcome.state.stage is Stage.MESSAGE:
+            kept |= await _offered(request, department, outcome.state, facts)
+        await request.store.put_conversation(key, kept, at=request.now)
     speech = Speech(
         request.settings,
         request.voice,
@@ -61,17 +73,7 @@ async def run(request: StepRequest, department: str, result: str) -> Variables:
         language=request.environment.language,
         caller=request.environment.caller,
     )
-    variables = turn_variables(outcome.turn, speech, request.settings.callback.max_recording_seconds)
-    kept = {
-        "conversation": CONVERSATION,
-        "department": department,
-        "callback": callback_id,
-        "state": outcome.state.as_json(),
-    }
-    if outcome.state.stage is Stage.MESSAGE:
-        kept |= await _offered(request, department, outcome.state, facts)
-    await request.store.put_conversation(key, kept, at=request.now)
-    return variables
+    return turn_variables(outcome.turn, speech, request.settings.callback.max_recording_seconds)
 
 
 async def _offered(

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from agi.voice import compose, own_voice, prompts, sound, upkeep
 from agi.voice.ahead import predictable, texts_of
-from agi.voice.music import beep, hold_music
+from agi.voice.music import beep, hold_music, nothing, tones_around
 from agi.voice.phrasebook import PhraseBook, load_phrase_book, own_words
 from agi.voice.prompts import say, wav_of, wide_of
-from agi.voice.render import Renderer, RenderError, write_prompt
+from agi.voice.render import Renderer, RenderError, write_prompt, write_sound
 from agi.voice.script import Script, text_of
 from agi.voice.shelf import SAFE_PATH, PromptShelf
 from ami_bridge.settings import Settings
@@ -87,16 +87,35 @@ class VoiceCache(PromptShelf):
         language: str = "",
         agent: str = "",
         at: datetime,
+        again: bool = False,
     ) -> Path | None:
         """The greeting that is right at the instant ``at``; None and RenderError as for :meth:`find_script`.
 
-        A greeting that the agent has recorded whole wins over the composed one.
+        A greeting that the agent has recorded whole wins over the composed one. ``again``: the caller has heard it
+        a short while ago, and is told less where there is less to be told.
         """
         book = self.book_of(department, language, agent)
         if kind in OWN_GREETINGS and (own := own_voice.greeting_of(self.settings, agent, book.language)):
             return own.path
-        script = compose.greeting_at(book, self.settings, kind, department, agent=agent, at=at)
+        script = compose.greeting_at(book, self.settings, kind, department, agent=agent, at=at, again=again)
         return self.find_script(script, book)
+
+    def find_tone(self, greeting: Path) -> Path:
+        """What an agent hears in the place of ``greeting`` (without extension), as long as that but for a tenth.
+
+        Raises:
+            RenderError: the disk refuses, or ``greeting`` is not there.
+        """
+        try:
+            tenths = max(1, wav_of(greeting).stat().st_size * 10 // (2 * sound.RATE))
+        except OSError as error:
+            raise RenderError(f"The greeting is not there ({error.strerror}); prepare the prompts.") from None
+        path = self.folder / "fixed" / "tones" / str(tenths)
+        if not wav_of(path).is_file():
+            write_sound(
+                path, {rate: tones_around(tenths / 10, rate) for rate in (sound.RATE, sound.WIDE_RATE)}
+            )
+        return path
 
     # Before they call ---------------------------------------------------------------------------
 
@@ -198,7 +217,12 @@ class VoiceCache(PromptShelf):
     def _write_tones(self) -> None:
         """The music of the queue and the beep: sounds without words."""
         music = prompts.music_folder(self.settings) / "waiting"
-        for path, samples in ((prompts.beep_prompt(self.settings), beep), (music, hold_music)):
+        quiet = prompts.quiet_prompt(self.settings)
+        for path, samples in (
+            (prompts.beep_prompt(self.settings), beep),
+            (quiet, nothing),
+            (music, hold_music),
+        ):
             if wav_of(path).is_file():
                 continue
             try:

@@ -34,6 +34,10 @@ PERSONAL = frozenset(
 )
 
 
+#: Kinds that have a shorter form for whoever has heard the whole a short while ago.
+SHORTER = frozenset({GreetingKind.DIRECT, GreetingKind.QUEUE_JOIN})
+
+
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """What a greeting depends on.
@@ -55,7 +59,14 @@ class Occasion:
 
 
 def occasion_at(
-    book: PhraseBook, settings: Settings, kind: GreetingKind, department: str, *, agent: str, at: datetime
+    book: PhraseBook,
+    settings: Settings,
+    kind: GreetingKind,
+    department: str,
+    *,
+    agent: str,
+    at: datetime,
+    again: bool = False,
 ) -> Occasion:
     """The occasion at the instant ``at``.
 
@@ -70,14 +81,23 @@ def occasion_at(
         part_of_day(local),
         wish_on(book, settings, local.date()),
         _opens(book, settings, department, local) if kind is GreetingKind.CLOSED else "",
+        again,
     )
 
 
 def greeting_at(
-    book: PhraseBook, settings: Settings, kind: GreetingKind, department: str, *, agent: str, at: datetime
+    book: PhraseBook,
+    settings: Settings,
+    kind: GreetingKind,
+    department: str,
+    *,
+    agent: str,
+    at: datetime,
+    again: bool = False,
 ) -> Script:
     """The whole greeting at the instant ``at``; raises as :func:`occasion_at` does."""
-    return greeting(book, settings, occasion_at(book, settings, kind, department, agent=agent, at=at))
+    occasion = occasion_at(book, settings, kind, department, agent=agent, at=at, again=again)
+    return greeting(book, settings, occasion)
 
 
 def greeting(book: PhraseBook, settings: Settings, occasion: Occasion) -> Script:
@@ -127,7 +147,7 @@ def _key(occasion: Occasion, named: bool) -> str:
     key = f"greetings.{occasion.kind.replace('-', '_')}"
     if occasion.kind in PERSONAL and not named:
         return f"{key}_nameless"
-    if occasion.again and occasion.kind in {GreetingKind.DIRECT, GreetingKind.QUEUE_JOIN}:
+    if occasion.again and occasion.kind in SHORTER:
         return f"{key}_again"
     return f"{key}_until" if occasion.opens else key
 

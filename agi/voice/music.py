@@ -35,9 +35,28 @@ def hold_music() -> Samples:
 
 def beep() -> Samples:
     """The tone after which a caller speaks: 0.3 s of 1 kHz, with soft ends."""
-    time = np.arange(int(0.3 * RATE)) / RATE
-    ends = np.minimum(1, np.minimum(time, 0.3 - time) / 0.01)
-    return np.asarray(0.2 * ends * np.sin(2 * np.pi * 1000 * time), dtype=np.float64)
+    return _tone(1000, 0.3, 0.2, RATE)
+
+
+def nothing() -> Samples:
+    """A moment of quiet, for Asterisk's applications, which want a file."""
+    return np.zeros(RATE // 20)
+
+
+def tones_around(seconds: float, rate: int) -> Samples:
+    """What an agent hears while the caller is greeted for ``seconds``: "he hears it now", quiet, "now you"."""
+    begins, ends = _tone(600, 0.12, 0.08, rate), _tone(1000, 0.25, 0.2, rate)
+    track = np.zeros(max(int(seconds * rate), len(ends)))
+    track[-len(ends) :] = ends
+    if len(track) > 2 * (len(begins) + len(ends)):
+        track[: len(begins)] = begins
+    return track
+
+
+def _tone(hertz: float, seconds: float, peak: float, rate: int) -> Samples:
+    time = np.arange(int(seconds * rate)) / rate
+    ends = np.minimum(1, np.minimum(time, seconds - time) / 0.01)
+    return np.asarray(peak * ends * np.sin(2 * np.pi * hertz * time), dtype=np.float64)
 
 
 def _plucked(step: int, length: int) -> Samples:

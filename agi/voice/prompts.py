@@ -50,6 +50,11 @@ def beep_prompt(settings: Settings) -> Path:
     return prompts_folder(settings) / "fixed" / "beep"
 
 
+def quiet_prompt(settings: Settings) -> Path:
+    """The path (without extension) of a moment of quiet: what is played where nothing is to be said."""
+    return prompts_folder(settings) / "fixed" / "quiet"
+
+
 def say(text: str, language: str, path: Path) -> None:
     """Render any ``text`` to the WAV file ``path`` (for ``fourthring say``).
 

@@ -89,7 +89,8 @@ class Schedule:
 
     def closes_at(self, at: datetime) -> datetime | None:
         """When (UTC) the hours in which ``at`` lies end; None when it is closed then, or open for ever."""
-        if not self.is_open(at):
+        never = self.week == ALWAYS and not self.days and self.holidays == frozenset()
+        if never or not self.is_open(at):
             return None
         ending = at
         for _ in range(_SEARCHED_DAYS):

@@ -12,6 +12,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ami_bridge.adapters.store import on_the_spot
 from ami_bridge.adapters.store.entries import StoreUnavailable
 from ami_bridge.adapters.store.port import KEPT_CHANGES
 from ami_bridge.adapters.store.tables import change
@@ -43,6 +45,8 @@ _READING = "fourthring_reading"
 # Our statement is at fault, not the database; whatever else a driver says is about the database.
 _OURS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
 _FAULTS = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, TimeoutError)
+# The transaction that everything in this task takes part in; see Database.joined.
+_joined: ContextVar[tuple[Database, AsyncConnection, bool] | None] = ContextVar("_joined", default=None)
 # alembic keeps its running migration in module globals, so one at a time in this process.
 _migrating: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
@@ -50,7 +54,8 @@ _migrating: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKey
 class Database:
     """One engine with short transactions. Only ``store`` modules see it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, at_once: bool = False) -> None:
+        self._at_once = at_once
         self.url = _parse_url(url)
         self.shown_url = self.url.render_as_string(hide_password=True)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
@@ -82,14 +87,40 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A write transaction: committed at the end, rolled back by any exception."""
+        if (joined := self._present(to_write=True)) is not None:
+            async with self._faults():
+                yield joined
+            return
         async with self._faults(), self._turn(), self._opened().begin() as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads, so it waits for no writer."""
+        if (joined := self._present()) is not None:
+            async with self._faults():
+                yield joined
+            return
         async with self._faults(), self._opened().execution_options(**{_READING: True}).begin() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def joined(self, *, only_read: bool) -> AsyncIterator[None]:
+        """One transaction for everything that this task asks of the database inside."""
+        async with self.reading() if only_read else self.writing() as connection:
+            token = _joined.set((self, connection, only_read))
+            try:
+                yield
+            finally:
+                _joined.reset(token)
+
+    def _present(self, *, to_write: bool = False) -> AsyncConnection | None:
+        database, connection, only_read = _joined.get() or (None, None, False)
+        if database is not self:
+            return None
+        if to_write and only_read:
+            raise AssertionError("something is written where it was said that nothing would be")
+        return connection
 
     def _turn(self) -> AbstractAsyncContextManager[Any]:
         return self._writer or nullcontext()
@@ -126,6 +157,8 @@ class Database:
         options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS}}
         if self.is_sqlite:
             options["connect_args"]["factory"] = _SqliteConnection
+            if self._at_once:
+                options["connect_args"]["async_creator_fn"] = on_the_spot.connect
         else:
             options |= {"pool_pre_ping": True, "pool_timeout": _BUSY_SECONDS}
             options["connect_args"]["command_timeout"] = 60

@@ -6,7 +6,9 @@ reading and writing, so each is as atomic as a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -63,6 +65,20 @@ class MemoryStore(MemoryMarks, MemoryAccounts, MemoryHooks, MemoryPromises, Memo
 
     async def ping(self) -> None:
         """Always there."""
+
+    def looking(self) -> AbstractAsyncContextManager[None]:
+        """Reading here is always of one instant."""
+        return nullcontext()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Everything as it was, after an exception."""
+        before = copy.deepcopy(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            raise
 
     def _announce(self, kind: str, subject: str, at: datetime) -> None:
         self._seq += 1

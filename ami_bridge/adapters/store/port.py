@@ -8,6 +8,7 @@ Instants go in and come out with a zone (out: UTC). ``at`` and ``now`` default t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, Protocol, Unpack
 
@@ -460,6 +461,15 @@ class Store(CallStore, CallbackStore, PromiseStore, MarkStore, DeskStore, Accoun
 
     async def close(self) -> None:
         """Release every connection. Harmless when called twice."""
+
+    def looking(self) -> AbstractAsyncContextManager[None]:
+        """What this task reads inside is read at one go: quicker, and of one instant. It may write nothing."""
+
+    def together(self) -> AbstractAsyncContextManager[None]:
+        """What this task writes inside is kept altogether or, after any exception, not at all.
+
+        Nobody else can write meanwhile: wait for nothing else inside. A fault of the store must leave the block.
+        """
 
     async def ping(self) -> None:
         """Return when the store answers. Raises StoreUnavailable."""

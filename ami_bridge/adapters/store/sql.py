@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+
 import sqlalchemy as sa
 
 from ami_bridge.adapters.store.database import Database
@@ -19,11 +21,12 @@ class SqlStore(SqlCalls, SqlCallbacks, SqlPersons, SqlPromises, SqlDesk, SqlMark
     """:class:`ami_bridge.adapters.store.port.Store` on a database.
 
     ``url`` is SQLAlchemy's: ``sqlite+aiosqlite:////abs/path.db`` or ``postgresql+asyncpg://user@host/name``.
-    One instance per process is enough; it may be used by many tasks at once.
+    One instance per process is enough; it may be used by many tasks at once. ``at_once``: SQLite's answers are
+    waited for where they are asked for, see :mod:`ami_bridge.adapters.store.on_the_spot`.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
+    def __init__(self, url: str, *, at_once: bool = False) -> None:
+        self._database = Database(url, at_once=at_once)
 
     @property
     def database(self) -> Database:
@@ -37,6 +40,14 @@ class SqlStore(SqlCalls, SqlCallbacks, SqlPersons, SqlPromises, SqlDesk, SqlMark
     async def close(self) -> None:
         """Release every connection."""
         await self._database.close()
+
+    def looking(self) -> AbstractAsyncContextManager[None]:
+        """One read transaction."""
+        return self._database.joined(only_read=True)
+
+    def together(self) -> AbstractAsyncContextManager[None]:
+        """One write transaction: one wait for the other writers, one wait for the disk."""
+        return self._database.joined(only_read=False)
 
     async def ping(self) -> None:
         """Raises StoreUnavailable."""

@@ -75,6 +75,46 @@ def _run_at_once(commands: list[list[str]]) -> list[str]:
     return printed
 
 
+async def test_answers_at_once_hold_up_nobody(sqlite_url: str) -> None:
+    """Statements run where they are asked for; waiting for another writer does not."""
+    store = SqlStore(sqlite_url, at_once=True)
+    await store.open()
+    await asyncio.gather(*(store.save_call({"call_id": f"c{number}"}) for number in range(20)))
+    assert len(await store.calls()) == 20
+    other = sqlite3.connect(str(store.database.url.database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(store.save_call({"call_id": "late"}))
+    looks = 0
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+        looks += await store.call("c1") is not None
+    assert looks == 20
+    assert not waiting.done(), "the other writer's lock is respected"
+    other.execute("COMMIT")
+    other.close()
+    await waiting
+    assert await store.call("late") is not None
+    await store.close()
+
+
+async def test_who_is_cut_off_at_once_leaves_no_lock(sqlite_url: str) -> None:
+    store = SqlStore(sqlite_url, at_once=True)
+    await store.open()
+
+    async def cut_off() -> None:
+        async with store.together():
+            await store.save_call({"call_id": "half"})
+            await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await cut_off()
+    with sqlite3.connect(str(store.database.url.database), timeout=1) as other:
+        other.execute("BEGIN IMMEDIATE")
+    assert await store.call("half") is None
+    await store.close()
+
+
 _CLAIMER = """
 import asyncio, sys
 from datetime import datetime, UTC
