@@ -43,7 +43,7 @@ class Variable(StrEnum):
 
     # Set by the dialplan while it performs a conversation, handed to the step as arguments.
     RESULT = "FR_RESULT"  # what came of the last turn: keys, or the RECORD_STATUS
-    CONVERSATION = "FR_CONVERSATION"  # capture | briefing | outcome | own_name
+    CONVERSATION = "FR_CONVERSATION"  # capture | briefing | outcome | own_name | own_greeting
     ABOUT = "FR_ABOUT"  # the department (capture) or the callback's id (briefing)
     LOST = "FR_LOST"  # the context that takes over when the AGI is gone
 

@@ -196,6 +196,7 @@ class Department(Section):
     time_zone: TimeZone | None = None
     ring: Ring | None = None
     hours: Hours | None = None
+    greeting: Greeting | None = None
     phrases: dict[Language, dict[str, str]] = Field(default={})
 
 
@@ -279,6 +280,10 @@ class Settings(Section):
     def ring_of(self, department: str) -> Ring:
         """The ring clock's figures for ``department``."""
         return self.departments[department].ring or self.ring
+
+    def greeting_of(self, department: str) -> Greeting:
+        """How ``department`` greets."""
+        return self.departments[department].greeting or self.greeting
 
     def hours_of(self, department: str) -> Hours:
         """The opening hours as they are configured for ``department``."""

@@ -52,9 +52,21 @@ class Greeting(Section):
 
 
 class OwnVoices(Section):
-    """People's own recordings: ``code`` is what an agent dials to record the own name (*7, *8, *9 are taken)."""
+    """People's own recordings by phone (*7, *8, *9 are taken).
+
+    Attributes:
+        code: what an agent dials to record the own name.
+        greeting_code: what an agent dials to record the whole greeting, in the first language of the department.
+    """
 
     code: str = Field(default="*61", pattern=r"^[*][1-6][0-9]{1,3}$")
+    greeting_code: str = Field(default="*62", pattern=r"^[*][1-6][0-9]{1,3}$")
+
+    @model_validator(mode="after")
+    def _two_codes(self) -> Self:
+        if self.code == self.greeting_code:
+            raise ValueError(f"code and greeting_code are both {self.code}; change one of them")
+        return self
 
 
 class LanguageChoice(Section):

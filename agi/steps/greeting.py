@@ -45,11 +45,12 @@ async def run(request: StepRequest) -> Variables:
     """The greeting's file; the fixed one, which names nobody, while that is not rendered yet."""
     word, slug, agent, caller, side = request.arguments(5)
     department, kind = request.department(slug), plan(word)
+    rules = request.settings.greeting_of(department)
     again = kind in SHORTER and await heard_lately(request, department, caller)
-    if again and request.settings.greeting.when_heard == "skip":
+    if again and rules.when_heard == "skip":
         return {Variable.FILES: str(prompts.quiet_prompt(request.settings))}
     path = _greeting(request, kind, department, agent, again=again)
-    if side == AGENTS_SIDE and request.settings.greeting.agent_hears == "tone":
+    if side == AGENTS_SIDE and rules.agent_hears == "tone":
         path = _tone(request, path)
     return {Variable.FILES: str(path)}
 
@@ -59,7 +60,7 @@ async def heard_lately(request: StepRequest, department: str, caller: str) -> bo
 
     Asked each time, so that it holds over a restart, and on every node that shares the store.
     """
-    minutes = request.settings.greeting.short_within_minutes
+    minutes = request.settings.greeting_of(department).short_within_minutes
     if not minutes or not caller:
         return False
     since = request.now - timedelta(minutes=minutes)

@@ -1,7 +1,8 @@
 """Turn: the AGI step behind every conversation.
 
-Arguments: conversation (capture | briefing | outcome | own_name), what it is about (department | callback id |
-agent), and what came of the last turn in base64. Sets FR_DO and what that needs; see :class:`agi.turns.Do`.
+Arguments: conversation (capture | briefing | outcome | own_name | own_greeting), what it is about (department |
+callback id | agent), and what came of the last turn in base64. Sets FR_DO and what that needs; see
+:class:`agi.turns.Do`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ async def run(request: StepRequest) -> Variables:
         return await capture.run(request, request.department(about), result)
     if conversation == briefing.CONVERSATION:
         return await briefing.run(request, about, result)
-    if conversation == own_name.CONVERSATION:
-        return await own_name.run(request, about, result)
+    if conversation in own_name.CONVERSATIONS:
+        return await own_name.run(request, about, result, conversation)
     if conversation == outcome.CONVERSATION:
         return await outcome.run(request, about, result)
     raise StepRefused("there is no such conversation")

@@ -29,7 +29,7 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
         "suits_which_day press_1 press_2 press_3 press_4 press_5 "
         "hour_type clock_ours clock_yours hour_earliest hour_latest hour_closed",
         "briefing": "name subject number choose declined withdrawn",
-        "own_name": "ask sounds choose accepted left",
+        "own_name": "ask ask_greeting sounds choose accepted left",
         "outcome": "ask hours noted",
         "digits": " ".join(string.digits),
         "weekdays": " ".join(str(day) for day in range(1, 8)),

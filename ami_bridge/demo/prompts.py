@@ -21,12 +21,19 @@ class ExpectedPrompts:
         self._voice = voice
 
     def greeting(
-        self, kind: str, department: str, agent: str = "", *, at: datetime | None = None, language: str = ""
+        self,
+        kind: str,
+        department: str,
+        agent: str = "",
+        *,
+        at: datetime | None = None,
+        language: str = "",
+        again: bool = False,
     ) -> Path:
-        """The greeting of ``kind`` as it sounds at ``at`` (now)."""
+        """The greeting of ``kind`` as it sounds at ``at`` (now); ``again``: for who has heard it lately."""
         when = at or datetime.now().astimezone()
         found = self._voice.find_greeting(
-            GreetingKind(kind), department, language=language, agent=agent, at=when
+            GreetingKind(kind), department, language=language, agent=agent, at=when, again=again
         )
         if found is None:
             raise FourthRingError(

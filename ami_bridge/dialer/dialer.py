@@ -295,6 +295,7 @@ class Dialer:
 
     async def _originate(self, callback: Callback, attempt: Attempt) -> None:
         department = self._settings.departments[callback.department]
+        spoken = self._settings.languages_of(callback.department)
         try:
             await self._link.originate(
                 channel=f"Local/{attempt.agent}@callback-agent/n",
@@ -309,6 +310,8 @@ class Dialer:
                     "__FR_DEPARTMENT": callback.department,
                     "__FR_AGENT": attempt.agent,
                     "__FR_DID": department.dids[0],
+                    # The customer is greeted in the language of the request; agents are spoken to in the department's.
+                    "__FR_LANGUAGE": callback.language if callback.language in spoken else spoken[0],
                 },
             )
         except AmiError as error:

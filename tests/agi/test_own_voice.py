@@ -123,4 +123,22 @@ async def test_by_phone_step_by_step(peer, settings, environment) -> None:  # ty
     assert (await peer.turn("103", "1", conversation="own_name"))["FR_DO"] == "end"
     assert own_voice.name_of(settings, "103") is not None
     own_voice.forget(settings, "103")
+
+
+async def test_the_whole_greeting_by_phone(peer, settings, voice) -> None:  # type: ignore[no-untyped-def]
+    """In the first language of the agent's department; the name is another recording."""
+    assert (await peer.turn("103", "", conversation="own_greeting"))["FR_DO"] == "record"
+    asked = voice.book_of("support").say("own_name.ask_greeting")
+    assert peer.variables["FR_FILES"] == str(voice.path_of(asked, voice.book_of("support")))
+    Path(peer.variables["FR_RECORDING"] + ".wav").write_bytes(said(2.0))
+    await peer.turn("103", "DTMF", conversation="own_greeting")
+    assert (await peer.turn("103", "1", conversation="own_greeting"))["FR_DO"] == "end"
+    own = own_voice.greeting_of(settings, "103", "en")
+    assert own is not None
+    assert greeting(VoiceCache(settings), compose.GreetingKind.QUEUE_ANSWER, "103") == own.path
+    assert own_voice.name_of(settings, "103") is None
+    own_voice.forget(settings, "103")
+
+
+async def test_who_has_no_phone_records_nothing(peer) -> None:  # type: ignore[no-untyped-def]
     assert "FR_DO" not in await peer.turn("666", "", conversation="own_name")

@@ -108,6 +108,16 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
     # Phones of supervisors: in no queue, so nothing but a supervisor's own wish makes them ring.
     for extension in ("104", "105"):
         document["agents"][extension] = {"names": {"ru": "Мария Орлова", "en": "Maria Orlova"}}
+    # While the caller is greeted the agent hears a tone; who rings again is told less. Callbacks in both languages.
+    document["departments"]["toned"] = {
+        "names": names,
+        "dids": ["74950000011"],
+        "direct": ["103"],
+        "queue": ["103"],
+        "more_languages": ["en"],
+        "ring": {"zone": "uk"},
+        "greeting": {"agent_hears": "tone", "short_within_minutes": 30},
+    }
     # Closed now, whatever the day is, and open again in three days.
     opens = (datetime.now(ZoneInfo("Europe/Moscow")) + timedelta(days=3)).strftime("%a").lower()
     document["departments"]["shut"] = {

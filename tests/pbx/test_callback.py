@@ -12,7 +12,7 @@ import pytest
 from ami_bridge.adapters.store import SqlStore
 from ami_bridge.core.callbacks import Callback, CallbackEvent, CallbackState, Consent
 from ami_bridge.demo.ear import Ear
-from ami_bridge.demo.hearing import correlate, load_wav
+from ami_bridge.demo.hearing import correlate, find_all, load_wav
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
@@ -157,16 +157,18 @@ async def test_key_one_in_the_queue(phones: Stage, store: SqlStore, expected: Ex
     assert [stay["left_reason"] for stay in record["queues"]] == ["key", "answered"]
 
 
-async def due_callback(store: SqlStore, number: str, at: datetime) -> Callback:
+async def due_callback(
+    store: SqlStore, number: str, at: datetime, department: str = "quick", language: str = "ru"
+) -> Callback:
     """A callback as the capture leaves it."""
     return await store.create_callback(
         f"test:{number}:{at.isoformat()}",
-        "quick",
+        department,
         event=CallbackEvent.CAPTURED,
         number=f"+{number}",
         number_confirmed=True,
         caller_id=number,
-        language="ru",
+        language=language,
         consent=Consent(key="1", prompt_version="test", given_at=at, number=f"+{number}"),
     )
 
@@ -200,6 +202,8 @@ async def test_the_promise_is_kept(phones: Stage, store: SqlStore, expected: Exp
     reply = await spoken(phones, "Спасибо, завтра утром мне удобно")
     await customer.speak(reply)
     await Ear(agent).hears(reply, since=answered)
+    wanted, _ = load_wav(text)
+    assert len(find_all(customer.heard_call().samples, wanted)) == 1, "heard once"
     hung_up = time.monotonic()
     await customer.hangup()
     await Ear(agent).hears(expected.phrase("outcome.ask", "quick"), since=hung_up)
@@ -215,6 +219,38 @@ async def test_the_promise_is_kept(phones: Stage, store: SqlStore, expected: Exp
 
     told = await eventually(record, "the record of the callback")
     assert told["kind"] == "callback"
+
+
+async def test_the_customer_is_greeted_in_the_language_of_the_request(
+    phones: Stage, store: SqlStore, expected: ExpectedPrompts
+) -> None:
+    """A department of two languages: the agent is briefed in its first, the customer hears the one he asked in."""
+    began = now()
+    agent = await phones.agent("103")
+    customer = await phones.customer()
+    await due_callback(store, "79165550213", began, "bilingual", "en")
+    await agent.wait_for(PhoneState.INCOMING, 15)
+    await agent.answer()
+    await Ear(agent).hears(expected.phrase("briefing.choose", "bilingual"), timeout=40)
+    await agent.send_dtmf("1")
+    await customer.wait_for(PhoneState.INCOMING, 10)
+    await customer.answer()
+    answered = time.monotonic()
+    greeting = expected.greeting("callback", "bilingual", "103", language="en")
+    heard = await Ear(customer).hears(greeting, since=answered - 0.1)
+    assert heard.starts - answered < 1.0
+    same = await Ear(agent).hears(greeting, since=answered - 0.1)
+    words = await spoken(phones, "Good afternoon, your order arrives tomorrow morning", "en")
+    await asyncio.sleep(max(0.0, max(same.ends, heard.ends) + 0.15 - time.monotonic()))
+    await agent.speak(words)
+    await Ear(customer).hears(words, since=heard.ends - 0.1)
+    wanted, _ = load_wav(greeting)
+    assert len(find_all(customer.heard_call().samples, wanted)) == 1, "heard once"
+    await customer.hangup()
+    hung_up = time.monotonic()
+    await Ear(agent).hears(expected.phrase("outcome.ask", "bilingual"), since=hung_up)
+    await agent.send_dtmf("1")
+    await callback_of(store, "79165550213", {CallbackState.DONE}, began)
 
 
 async def test_the_agent_declines(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:

@@ -17,7 +17,7 @@ from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from tests.faults.listening import listen
-from tests.pbx.calls import callback_of, now, spoken
+from tests.pbx.calls import callback_of, now, record_of, spoken
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -145,32 +145,97 @@ async def test_closed(phones: Stage, store: SqlStore, expected: ExpectedPrompts)
     )
 
 
-async def test_an_agent_records_the_own_name_and_the_next_caller_hears_it(
+async def test_a_tone_for_the_agent_and_less_for_who_rings_again(
+    phones: Stage, store: SqlStore, expected: ExpectedPrompts
+) -> None:
+    """Agent and caller begin to talk together after the tone; in the next call the caller hears the short form."""
+    began, number = now(), "79165550308"
+    agent = await phones.agent("103")
+    caller = await phones.caller(number, index=8)
+    whole = expected.greeting("direct", "toned", "103")
+    tone = phones.voice.find_tone(whole.with_suffix("")).with_suffix(".wav")
+    words = await spoken(phones, WORDS["ru"], "ru")
+    await caller.dial("74950000011")
+    await agent.wait_for(PhoneState.INCOMING, 10)
+    await agent.answer()
+    answered = time.monotonic()
+    heard, same = await asyncio.gather(
+        listen(caller, whole, since=answered - 0.1, within=MOST_SILENCE_SECONDS + 0.1),
+        Ear(agent).hears(tone, since=answered - 0.1),
+    )
+    assert abs(same.ends - heard.ends) < 0.4, "the tone ends with the greeting"
+    await agent.speak(words)
+    await listen(caller, words, since=heard.ends - 0.1)
+    assert find_all(agent.heard_call().samples, load_wav(whole)[0]) == [], (
+        "the agent does not hear the greeting"
+    )
+    await caller.hangup()
+    await record_of(store, number, began)
+    short = expected.greeting("direct", "toned", "103", again=True)
+    await caller.dial("74950000011")
+    await agent.wait_for(PhoneState.INCOMING, 10)
+    await agent.answer()
+    answered = time.monotonic()
+    await listen(caller, short, since=answered - 0.1, within=MOST_SILENCE_SECONDS + 0.1)
+    assert find_all(caller.heard_call().samples, load_wav(whole)[0]) == [], "he knows who we are"
+    await caller.hangup()
+
+
+async def records_by_phone(
+    agent: Softphone, expected: ExpectedPrompts, code: str, question: str, speech: Path
+) -> None:
+    """Dial the code, speak, listen, accept."""
+    await agent.dial(code)
+    began = (await agent.wait_for(PhoneState.ESTABLISHED, 10)).monotonic
+    asked = await listen(agent, expected.phrase(f"own_name.{question}", "quick"), since=began, limit=40)
+    await asyncio.sleep(0.8)  # the tone
+    await asyncio.sleep(await agent.speak(speech) + 0.4)
+    await agent.send_dtmf("#")
+    await listen(agent, speech, since=asked.ends)
+    await listen(agent, expected.phrase("own_name.choose", "quick"), since=asked.ends, limit=40)
+    await agent.send_dtmf("1")
+    await listen(agent, expected.phrase("own_name.accepted", "quick"), since=asked.ends, limit=40)
+    await agent.wait_for(PhoneState.CLOSED, 10)
+
+
+async def rings(stage: Stage, agent: Softphone, did: str, index: int) -> tuple[Softphone, float]:
+    """A caller whom ``agent`` answers: the caller's phone, and when."""
+    caller = await stage.caller(f"791655503{index:02}", index=index)
+    await caller.dial(did)
+    await agent.wait_for(PhoneState.INCOMING, 10)
+    await agent.answer()
+    return caller, time.monotonic()
+
+
+async def own_name_is_heard(stage: Stage, expected: ExpectedPrompts) -> None:
+    agent = await stage.agent("102")
+    name = await spoken(stage, "John Peter Smith", "en")
+    await records_by_phone(agent, expected, stage.settings.own_voices.code, "ask", name)
+    caller, answered = await rings(stage, agent, "74950000003", 7)
+    greeting = expected.greeting("direct", "america", "102")
+    await listen(caller, greeting, since=answered - 0.1, within=1.1)
+    await listen(caller, name, since=answered - 0.1)
+    await caller.hangup()
+
+
+async def own_greeting_is_heard(stage: Stage, expected: ExpectedPrompts) -> None:
+    """The whole greeting in the agent's voice, once, and no word of the house's voice."""
+    agent = await stage.agent("101")
+    house = expected.greeting("direct", "quick", "101")
+    speech = await spoken(stage, "Ромашка, у телефона Аня, чем я могу вам помочь", "ru")
+    await records_by_phone(agent, expected, stage.settings.own_voices.greeting_code, "ask_greeting", speech)
+    caller, answered = await rings(stage, agent, "74950000005", 9)
+    await listen(caller, speech, since=answered - 0.1, within=1.1)
+    heard_once(caller, expected.greeting("direct", "quick", "101"))
+    assert find_all(caller.heard_call().samples, load_wav(house)[0]) == []
+    await caller.hangup()
+
+
+async def test_agents_record_name_and_greeting_and_the_next_callers_hear_them(
     phones: Stage, expected: ExpectedPrompts
 ) -> None:
-    """Dial the code, speak, listen, accept; then somebody calls."""
-    agent = await phones.agent("102")
-    name = await spoken(phones, "John Peter Smith", "en")
-    await agent.dial(phones.settings.own_voices.code)
-    began = (await agent.wait_for(PhoneState.ESTABLISHED, 10)).monotonic
     try:
-        asked = await listen(agent, expected.phrase("own_name.ask", "quick"), since=began, limit=40)
-        await asyncio.sleep(0.8)  # the tone
-        await asyncio.sleep(await agent.speak(name) + 0.4)
-        await agent.send_dtmf("#")
-        await listen(agent, name, since=asked.ends)
-        await listen(agent, expected.phrase("own_name.choose", "quick"), since=asked.ends, limit=40)
-        await agent.send_dtmf("1")
-        await listen(agent, expected.phrase("own_name.accepted", "quick"), since=asked.ends, limit=40)
-        await agent.wait_for(PhoneState.CLOSED, 10)
-        caller = await phones.caller("79165550307", index=7)
-        await caller.dial("74950000003")
-        await agent.wait_for(PhoneState.INCOMING, 10)
-        await agent.answer()
-        answered = time.monotonic()
-        greeting = expected.greeting("direct", "america", "102")
-        await listen(caller, greeting, since=answered - 0.1, within=1.1)
-        await listen(caller, name, since=answered - 0.1)
-        await caller.hangup()
+        await asyncio.gather(own_name_is_heard(phones, expected), own_greeting_is_heard(phones, expected))
     finally:
-        own_voice.forget(phones.settings, "102")
+        for extension in ("101", "102"):
+            own_voice.forget(phones.settings, extension)
