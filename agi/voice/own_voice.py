@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agi.voice import sound
-from agi.voice.prompts import wav_of
+from agi.voice.prompts import wav_of, wide_of
 from agi.voice.render import RenderError, write_sound
 from ami_bridge.settings import Settings
 
@@ -60,6 +60,13 @@ def forget(settings: Settings, agent: str) -> None:
     """Remove everything that ``agent`` has recorded: the voice of the house says the name again."""
     for file in (voices_folder(settings) / agent).glob("*"):
         file.unlink(missing_ok=True)
+
+
+def drop(settings: Settings, agent: str, part: str) -> None:
+    """Remove one recording of ``agent``: "name", or "greeting-" and the language."""
+    if agent in settings.agents:
+        for file_of in (wav_of, wide_of):
+            file_of(voices_folder(settings) / agent / part).unlink(missing_ok=True)
 
 
 def _found(path: Path) -> OwnVoice | None:

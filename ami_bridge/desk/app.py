@@ -26,6 +26,7 @@ from ami_bridge.desk import (
     live,
     settings_api,
     supervise_api,
+    voice_api,
 )
 from ami_bridge.desk.admin_calendar import add_calendar_pages
 from ami_bridge.desk.admin_pages import add_admin_pages
@@ -44,6 +45,7 @@ from ami_bridge.desk.pages import LANGUAGES, add_pages
 from ami_bridge.desk.record_pages import add_record_pages
 from ami_bridge.desk.rights import check_routes
 from ami_bridge.desk.supervise_pages import add_supervise_pages
+from ami_bridge.desk.voice_pages import add_voice_pages
 from ami_bridge.settings import Settings
 
 #: Bytes of the largest body. A note's fields are at most 4,000 characters each.
@@ -59,6 +61,7 @@ _PARTS = (
     supervise_api,
     settings_api,
     accounts_api,
+    voice_api,
     health,
 )
 
@@ -107,6 +110,7 @@ def create_app(
     add_people_pages(app)
     add_calendar_pages(app)
     add_prompt_pages(app)
+    add_voice_pages(app)
     for endpoint in _endpoints():
         app.router.add_route(endpoint.method, endpoint.path, endpoint.__call__)
     check_routes(app)

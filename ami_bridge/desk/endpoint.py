@@ -35,6 +35,7 @@ class Ask:
     account: Account
     query: Any
     body: Any
+    raw: bytes = b""  # what was uploaded, see Endpoint.upload
 
     @property
     def who(self) -> str:
@@ -72,6 +73,8 @@ class Endpoint:
     faults: tuple[int, ...] = ()
     headers_in: tuple[tuple[str, str], ...] = field(default=())
     while_one_time: bool = False
+    #: Bytes of the largest file that may come in place of a JSON body; 0: none may.
+    upload: int = 0
     #: Fields of the answer that are told once: an answer that is given again has null there.
     secrets: tuple[str, ...] = ()
 
@@ -89,9 +92,17 @@ class Endpoint:
         """Check what is asked, then hand over; who asks was checked at the door."""
         account = request[ACCOUNT] or _NOBODY
         query = _checked(self.query, dict(request.query), "query")
-        raw = await _read(request) if self.body else b""
+        raw = await _read(request) if self.body else await _uploaded(request, self.upload)
         body = _parsed(raw, self.body) if self.body else None
-        ask = Ask(request, request.app[STORE], request.app[SETTINGS], account, query, body)
+        ask = Ask(
+            request,
+            request.app[STORE],
+            request.app[SETTINGS],
+            account,
+            query,
+            body,
+            raw if self.upload else b"",
+        )
 
         async def work() -> web.StreamResponse:
             answer = await self.handler(ask)
@@ -126,6 +137,20 @@ async def _read(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"The body did not arrive within {BODY_SECONDS:.0f} s.") from None
+
+
+async def _uploaded(request: web.Request, most: int) -> bytes:
+    """The file in the body, which may be larger than anything else that the desk takes."""
+    content = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while most and (chunk := await request.content.readany()):
+                content += chunk
+                if len(content) > most:
+                    raise web.HTTPRequestEntityTooLarge(most, len(content))
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"The body did not arrive within {BODY_SECONDS:.0f} s.") from None
+    return bytes(content)
 
 
 def _parsed(raw: bytes, model: type[BaseModel]) -> BaseModel:

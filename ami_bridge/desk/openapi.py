@@ -62,6 +62,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     }
     if endpoint.body:
         operation["requestBody"] = {"required": True, "content": _content(endpoint.body)}
+    if endpoint.upload:
+        file = {"schema": {"type": "string", "format": "binary", "maxLength": endpoint.upload}}
+        operation["requestBody"] = {"required": True, "content": {"audio/wav": file}}
     return operation
 
 
@@ -130,7 +133,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
 
 def _faults_of_body(endpoint: Endpoint) -> set[int]:
     once = {409, 422} if endpoint.method != "GET" else set()
-    return once | ({408, 413, 415} if endpoint.body else set())
+    return once | ({408, 413, 415} if endpoint.body else {408, 413} if endpoint.upload else set())
 
 
 def _content(model: type[BaseModel], media: str = "application/json") -> dict[str, Any]:

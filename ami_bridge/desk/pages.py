@@ -69,8 +69,9 @@ class Page:
             return []
         own = [("/agent", "my_desk")] if account.extension in self.settings.agents else []
         team = [("/wallboard", "wallboard")] if account.is_at_least(Role.SUPERVISOR) else []
+        voice = [("/voice", "my_voice")] if own else []
         admin = [("/admin", "admin")] if account.is_at_least(Role.ADMIN) else []
-        return [*own, *team, ("/callbacks", "callbacks"), ("/calls", "calls"), *admin]
+        return [*own, *team, ("/callbacks", "callbacks"), ("/calls", "calls"), *voice, *admin]
 
     def _hour(self, instant: datetime | None, department: str = "") -> str:
         """Only the time of day."""

@@ -47,6 +47,7 @@ class Scope(StrEnum):
     SETTINGS_READ = "settings:read"
     SETTINGS_WRITE = "settings:write"  # the configuration itself
     USERS_WRITE = "users:write"
+    VOICE_WRITE = "voice:write"  # an agent's name and greeting in the own voice
     WEBHOOKS_WRITE = "webhooks:write"
 
 
