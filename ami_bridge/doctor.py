@@ -7,11 +7,13 @@ import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+from agi.voice.cache import VoiceCache
 from agi.voice.prompts import FIXED_NAMES, fixed_prompt
 from agi.voice.upkeep import read_trouble
 from ami_bridge.adapters.store import SqlStore, StoreUnavailable
 from ami_bridge.check import Finding
 from ami_bridge.directory import registered_phones
+from ami_bridge.errors import ConfigError
 from ami_bridge.pbx.private_pbx import PrivatePbx
 from ami_bridge.render import spool_folder
 from ami_bridge.settings import Settings
@@ -54,9 +56,23 @@ def _prompts(settings: Settings) -> list[Finding]:
         return [
             Finding("prompts", False, f"missing: {', '.join(missing)}; start the AGI, which renders them")
         ]
-    if trouble := read_trouble(settings):
-        return [Finding("prompts", True, "every fixed prompt is there"), Finding("voice", False, trouble)]
-    return [Finding("prompts", True, "every fixed prompt is there")]
+    return [Finding("prompts", True, "every fixed prompt is there"), _voice(settings)]
+
+
+def _voice(settings: Settings) -> Finding:
+    """What callers hear a generic prompt in the place of. A full disk takes no note of why: see ``disk``."""
+    try:
+        voice = VoiceCache(settings)
+    except ConfigError as error:
+        return Finding("voice", False, str(error))
+    missing, trouble = voice.missing(datetime.now(UTC)), read_trouble(settings)
+    voice.close()
+    if missing or trouble:
+        why = trouble or "start the AGI, or run: fourthring prompts"
+        return Finding(
+            "voice", False, f"{missing} prompts are missing, generic ones are heard instead; {why}"
+        )
+    return Finding("voice", True, "everything that may be said within two days is ready")
 
 
 def _disk(settings: Settings) -> list[Finding]:

@@ -123,6 +123,13 @@ class VoiceCache(PromptShelf):
         """(language, text) of every prompt that may be needed within two days of ``at``."""
         return list(dict.fromkeys(predictable(self.settings, self.book_of, at)))
 
+    def missing(self, at: datetime) -> int:
+        """How many of the :meth:`wanted` prompts are not there."""
+        wanted = self.wanted(at)
+        return sum(
+            not wav_of(self.path_of(text, self.books[language])).is_file() for language, text in wanted
+        )
+
     def prepare(self, progress: Progress | None = None, at: datetime | None = None) -> int:
         """Render ahead everything predictable, put the fixed prompts in their places, write the music, sweep.
 
@@ -175,6 +182,8 @@ class VoiceCache(PromptShelf):
             self._pending.discard(path)
             if reason:
                 self._broken_until[path] = time.monotonic() + _RETRY_SECONDS
+        if reason:
+            upkeep.note_trouble(self.settings, [reason], 1, datetime.now(UTC))
 
     def _render_logged(self, text: str, book: PhraseBook) -> str:
         try:

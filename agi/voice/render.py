@@ -52,6 +52,12 @@ def write_prompt(path: Path, content: bytes) -> None:
         ) from None
 
 
+def write_data(path: Path, joined: dict[int, bytes]) -> None:
+    """As :func:`write_sound`, for samples as they lie in files. Raises RenderError."""
+    for rate, file in ((sound.WIDE_RATE, wide_of(path)), (sound.RATE, wav_of(path))):
+        write_prompt(file, sound.wav_of_data(joined[rate], rate))
+
+
 def write_sound(path: Path, prompt: dict[int, sound.Samples]) -> None:
     """Write both files of the prompt ``path`` (without extension), the narrow one last: where it is, both are.
 

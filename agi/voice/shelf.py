@@ -12,13 +12,11 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from agi.voice import own_voice, prompts, sound
 from agi.voice.ahead import texts_of
 from agi.voice.phrasebook import PhraseBook, load_phrase_books, own_words
 from agi.voice.prompts import wav_of, wide_of
-from agi.voice.render import RECIPE, EspeakRenderer, Renderer, RenderError, finished, write_sound
+from agi.voice.render import RECIPE, EspeakRenderer, Renderer, RenderError, finished, write_data, write_sound
 from agi.voice.script import Digits, Named, Script, pause_after, spoken
 from agi.voice.speakers import renderer_for
 from ami_bridge.errors import ConfigError
@@ -132,14 +130,14 @@ class PromptShelf:
         parts = list(self._parts(script, book))
         try:
             joined = {
-                rate: np.concatenate([_with_pause(file_of(path), pause, rate) for path, _, pause in parts])
+                rate: b"".join(_with_pause(file_of(path), pause, rate) for path, _, pause in parts)
                 for rate, file_of in ((sound.RATE, wav_of), (sound.WIDE_RATE, wide_of))
             }
         except (OSError, ValueError) as error:
             raise RenderError(
                 f"A prompt is not rendered yet ({error}); wait until they are prepared."
             ) from None
-        write_sound(target, joined)
+        write_data(target, joined)
         return target
 
     def _parts(self, script: Script, book: PhraseBook) -> Iterator[tuple[Path, str, float]]:
@@ -168,6 +166,9 @@ class PromptShelf:
                 yield path, path.name, _GROUP_PAUSE_SECONDS if place == len(group) else _DIGIT_PAUSE_SECONDS
 
 
-def _with_pause(file: Path, seconds: float, rate: int) -> sound.Samples:
-    samples, _ = sound.read_wav(file.read_bytes())
-    return np.pad(samples, (0, int(seconds * rate)))
+def _with_pause(file: Path, seconds: float, rate: int) -> bytes:
+    """The samples of ``file`` as they are: a join in the middle of a call takes a millisecond."""
+    raw, found = sound.data_of(file.read_bytes())
+    if found != rate:
+        raise ValueError(f"{file} has {found} samples a second")
+    return raw + bytes(2 * int(seconds * rate))

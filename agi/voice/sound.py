@@ -44,6 +44,12 @@ def read_wav(content: bytes) -> tuple[Samples, int]:
     Raises:
         ValueError: not such a file.
     """
+    raw, rate = data_of(content)
+    return np.frombuffer(raw, dtype="<i2").astype(np.float64) / 32768, rate
+
+
+def data_of(content: bytes) -> tuple[bytes, int]:
+    """As :func:`read_wav`, with the samples as they lie in the file."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise ValueError("This is not a WAV file.")
     offset, rate = 12, 0
@@ -55,18 +61,22 @@ def read_wav(content: bytes) -> tuple[Samples, int]:
             if (form, channels, bits) != (1, 1, 16):
                 raise ValueError("This WAV file is not mono with 16 bits.")
         elif kind == b"data":
-            raw = content[offset : offset + min(size, len(content) - offset) // 2 * 2]
-            return np.frombuffer(raw, dtype="<i2").astype(np.float64) / 32768, rate
+            return content[offset : offset + min(size, len(content) - offset) // 2 * 2], rate
         offset += size + size % 2
     raise ValueError("This WAV file has no samples.")
 
 
 def wav_bytes(samples: Samples, rate: int = RATE) -> bytes:
     """The WAV file (mono, 16 bit) of ``samples``."""
+    return wav_of_data(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), rate)
+
+
+def wav_of_data(raw: bytes, rate: int) -> bytes:
+    """The WAV file (mono, 16 bit) of samples as :func:`data_of` gave them."""
     target = io.BytesIO()
     with wave.open(target, "wb") as file:
-        file.setparams((1, 2, rate, len(samples), "NONE", ""))
-        file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        file.setparams((1, 2, rate, len(raw) // 2, "NONE", ""))
+        file.writeframes(raw)
     return target.getvalue()
 
 

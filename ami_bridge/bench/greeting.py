@@ -10,6 +10,7 @@ import asyncio
 import socket
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from agi import server as agi_server
@@ -17,11 +18,16 @@ from agi.environment import ORDER
 from agi.request import StepRequest, Variables
 from agi.server import AgiServer
 from agi.variables import Variable
-from agi.voice.cache import VoiceCache
+from agi.voice.cache import Progress, VoiceCache
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.settings import Settings
+from ami_bridge.settings import Agent, Settings
 
 _TOKEN = "bench-of-the-greeting"  # noqa: S105 - the server under measurement is this process's own
+# Syllables of which names are made up: 20 first names by 25 last names.
+_SYLLABLES = {
+    "ru": ("Ан Ма Оль Ве Ро", "на рия га ра", "Смир Кузне Ива Пет Соко", "нова цова лова рова кова"),
+    "en": ("An Ma Jo Pe Ro", "na ry hn ter", "Smi Coo Wal Bak Tur", "ther per ker man ner"),
+}
 _STEP_OK = f'"{Variable.STEP_OK}"'
 
 
@@ -33,13 +39,37 @@ class Load:
     per_second: float = 50.0
 
 
-async def measure(settings: Settings, load: Load) -> dict[str, Any]:
+def grown(settings: Settings, agents: int) -> Settings:
+    """``settings`` with so many people more in the first department, named in each of its languages."""
+    first = next(iter(settings.departments))
+    languages = settings.languages_of(first)
+    people = {
+        f"8{number:04d}": Agent(names={language: _name(language, number) for language in languages})
+        for number in range(agents)
+    }
+    department = settings.departments[first]
+    larger = department.model_copy(update={"queue": [*department.queue, *people]})
+    return settings.model_copy(
+        update={
+            "agents": {**settings.agents, **people},
+            "departments": {**settings.departments, first: larger},
+        }
+    )
+
+
+def _name(language: str, number: int) -> str:
+    one, two, three, four = (part.split() for part in _SYLLABLES["ru" if language == "ru" else "en"])
+    first, last = number % 20, number // 20 % 25
+    return f"{one[first % 5]}{two[first // 5]} {three[last % 5]}{four[last // 5]}"
+
+
+async def measure(settings: Settings, load: Load, progress: Progress | None = None) -> dict[str, Any]:
     """Figures of one run; ``ratio_bare`` is the greeting's p99 over that of a step that plans nothing."""
     network = settings.network.model_copy(update={"agi_port": _free_port(str(settings.network.address))})
     settings = settings.model_copy(update={"network": network})
     voice = VoiceCache(settings)
     began = time.monotonic()
-    missing = await asyncio.to_thread(voice.prepare)
+    missing = await asyncio.to_thread(voice.prepare, progress)
     prepared = time.monotonic() - began
     agi_server.STEPS["bare"] = _bare
     server = AgiServer(settings, SqlStore(settings.store_url), voice, _TOKEN)
@@ -48,6 +78,7 @@ async def measure(settings: Settings, load: Load) -> dict[str, Any]:
         bare = await _played(server.port, [("bare", ())] * load.calls, load)
         asked = [("greeting", arguments) for arguments in _arguments(settings, load.calls)]
         greeting = await _played(server.port, asked, load)
+        again = await _played(server.port, asked, load)
     finally:
         await server.stop()
         voice.close()
@@ -58,6 +89,9 @@ async def measure(settings: Settings, load: Load) -> dict[str, Any]:
         "agents": len(settings.agents),
         "prompts_missing": missing,
         "prepare_seconds": prepared,
+        "prompts": len(voice.wanted(datetime.now(UTC))),
+        "again_p50_ms": _percentile(again, 0.50),
+        "again_p99_ms": _percentile(again, 0.99),
         "greeting_p50_ms": _percentile(greeting, 0.50),
         "greeting_p99_ms": _percentile(greeting, 0.99),
         "bare_p50_ms": _percentile(bare, 0.50),

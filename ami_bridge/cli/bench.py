@@ -147,16 +147,33 @@ def fairness(
 def greeting(
     calls: Annotated[int, typer.Option(min=10, max=100_000, help="Callers who are greeted.")] = 500,
     rate: Annotated[float, typer.Option(min=1, max=1000, help="Callers a second.")] = 50.0,
+    agents: Annotated[
+        int,
+        typer.Option(
+            min=0, max=450, help="People more in the first department; needs a state folder for it."
+        ),
+    ] = 0,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """From the AGI request to the planned greeting, beside a bare AGI round trip; prompts are rendered ahead first."""
     import asyncio
 
-    from ami_bridge.bench.greeting import Load, measure
+    from rich.progress import Progress
+
+    from ami_bridge.bench.greeting import Load, grown, measure
     from ami_bridge.settings import load_settings
 
-    figures = asyncio.run(measure(load_settings(config), Load(calls, rate)))
+    settings = grown(load_settings(config), agents)
+    with Progress(disable=as_json) as bar:
+        task = bar.add_task("Rendering prompts", total=None)
+        figures = asyncio.run(
+            measure(
+                settings,
+                Load(calls, rate),
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        )
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return

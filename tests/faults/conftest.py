@@ -45,8 +45,22 @@ def faulty_configuration(state: Path) -> dict[str, Any]:
     for number, fault in enumerate(AGI_FAULTS, start=10):
         departments[fault] = {"names": quick["names"], "dids": [f"749500000{number}"], "queue": ["102"]}
     departments["sales"]["queue"] = ["102"]
+    # A voice that can be broken: see test_broken_voice.py.
+    departments["hoarse"] = {
+        **quick,
+        "dids": ["74950000031"],
+        "direct": ["104"],
+        "queue": ["104"],
+        "language": "en",
+    }
+    document["voices"] = {"en": {"renderer": "command", "command": ["sh", str(state.parent / "voice.sh")]}}
     departments["back"] = {"names": quick["names"], "dids": ["74950000030"], "queue": ["102", "104"]}
     return document
+
+
+def mend_voice(folder: Path, script: str = "exec espeak-ng -b 1 -v en-us -s 145 --stdin --stdout") -> None:
+    """The English voice of this system."""
+    (folder / "voice.sh").write_text(f"{script}\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +90,7 @@ def _untracked() -> set[str]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def plant(state_folder: Path) -> AsyncIterator[Plant]:
     """The running system."""
+    mend_voice(state_folder)
     config = write_configuration(state_folder, faulty_configuration(state_folder / "s"))
     async with Plant(config) as running:
         yield running
