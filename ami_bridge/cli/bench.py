@@ -149,9 +149,7 @@ def greeting(
     rate: Annotated[float, typer.Option(min=1, max=1000, help="Callers a second.")] = 50.0,
     agents: Annotated[
         int,
-        typer.Option(
-            min=0, max=450, help="People more in the first department; needs a state folder for it."
-        ),
+        typer.Option(min=0, max=500, help="So many people more in the first department."),
     ] = 0,
     config: Config = None,
     as_json: AsJson = False,
