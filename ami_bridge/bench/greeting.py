@@ -7,6 +7,7 @@ come at a steady rate, for agents and departments in turn.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from dataclasses import dataclass
@@ -22,13 +23,13 @@ from agi.voice.cache import Progress, VoiceCache
 from ami_bridge.adapters.store import SqlStore
 from ami_bridge.settings import Agent, Settings
 
-_TOKEN = "bench-of-the-greeting"  # noqa: S105 - the server under measurement is this process's own
+TOKEN = "bench-of-the-greeting"  # noqa: S105 - the server under measurement is this process's own
 # Syllables of which names are made up: 20 first names by 25 last names.
 _SYLLABLES = {
     "ru": ("Ан Ма Оль Ве Ро", "на рия га ра", "Смир Кузне Ива Пет Соко", "нова цова лова рова кова"),
     "en": ("An Ma Jo Pe Ro", "na ry hn ter", "Smi Coo Wal Bak Tur", "ther per ker man ner"),
 }
-_STEP_OK = f'"{Variable.STEP_OK}"'
+_SET = re.compile(r'SET VARIABLE "(\w+)" "(.*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,14 @@ def _name(language: str, number: int) -> str:
 
 async def measure(settings: Settings, load: Load, progress: Progress | None = None) -> dict[str, Any]:
     """Figures of one run; ``ratio_bare`` is the greeting's p99 over that of a step that plans nothing."""
-    network = settings.network.model_copy(update={"agi_port": _free_port(str(settings.network.address))})
+    network = settings.network.model_copy(update={"agi_port": free_port(str(settings.network.address))})
     settings = settings.model_copy(update={"network": network})
     voice = VoiceCache(settings)
     began = time.monotonic()
     missing = await asyncio.to_thread(voice.prepare, progress)
     prepared = time.monotonic() - began
     agi_server.STEPS["bare"] = _bare
-    server = AgiServer(settings, SqlStore(settings.store_url), voice, _TOKEN)
+    server = AgiServer(settings, SqlStore(settings.store_url), voice, TOKEN)
     await server.start()
     try:
         bare = await _played(server.port, [("bare", ())] * load.calls, load)
@@ -90,13 +91,13 @@ async def measure(settings: Settings, load: Load, progress: Progress | None = No
         "prompts_missing": missing,
         "prepare_seconds": prepared,
         "prompts": len(voice.wanted(datetime.now(UTC))),
-        "again_p50_ms": _percentile(again, 0.50),
-        "again_p99_ms": _percentile(again, 0.99),
-        "greeting_p50_ms": _percentile(greeting, 0.50),
-        "greeting_p99_ms": _percentile(greeting, 0.99),
-        "bare_p50_ms": _percentile(bare, 0.50),
-        "bare_p99_ms": _percentile(bare, 0.99),
-        "ratio_bare": _percentile(greeting, 0.99) / _percentile(bare, 0.99),
+        "again_p50_ms": percentile(again, 0.50),
+        "again_p99_ms": percentile(again, 0.99),
+        "greeting_p50_ms": percentile(greeting, 0.50),
+        "greeting_p99_ms": percentile(greeting, 0.99),
+        "bare_p50_ms": percentile(bare, 0.50),
+        "bare_p99_ms": percentile(bare, 0.99),
+        "ratio_bare": percentile(greeting, 0.99) / percentile(bare, 0.99),
     }
 
 
@@ -119,42 +120,49 @@ async def _played(port: int, asked: list[tuple[str, tuple[str, ...]]], load: Loa
 
     async def one(number: int, step: str, arguments: tuple[str, ...]) -> float:
         await asyncio.sleep(max(0.0, begin + number / load.per_second - time.monotonic()))
-        return await _ask(port, step, arguments)
+        seconds, variables = await ask(port, step, arguments)
+        if Variable.STEP_OK not in variables:
+            raise RuntimeError(f"the step {step} was refused; is every prompt prepared?")
+        return seconds
 
     return await asyncio.gather(*(one(number, *each) for number, each in enumerate(asked)))
 
 
-async def _ask(port: int, step: str, arguments: tuple[str, ...]) -> float:
+async def ask(
+    port: int, step: str, arguments: tuple[str, ...], *, uniqueid: str = "bench-1.1", caller: str = ""
+) -> tuple[float, dict[str, str]]:
+    """Ask as Asterisk does: seconds from the request to the end of its answer, and the variables that were set."""
     began = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(_environment(step, arguments))
-    planned = False
+    writer.write(_environment(step, arguments, uniqueid, caller))
+    variables = {}
     while line := await reader.readline():
-        planned = planned or _STEP_OK.encode() in line
+        if found := _SET.fullmatch(line.decode().rstrip()):
+            variables[found[1]] = found[2]
         writer.write(b"200 result=1\n")
     writer.close()
-    if not planned:
-        raise RuntimeError(f"the step {step} was refused; is every prompt prepared?")
-    return time.perf_counter() - began
+    return time.perf_counter() - began, variables
 
 
-def _environment(step: str, arguments: tuple[str, ...]) -> bytes:
+def _environment(step: str, arguments: tuple[str, ...], uniqueid: str, caller: str) -> bytes:
     known = {
         "agi_network": "yes",
         "agi_network_script": step,
-        "agi_uniqueid": "bench-1.1",
-        "agi_callerid": "",
+        "agi_uniqueid": uniqueid,
+        "agi_callerid": caller,
     }
     lines = [f"{name}: {known.get(name, '0')}" for name in ORDER]
-    given = (*arguments, "bench-1.1", _TOKEN)
+    given = (*arguments, uniqueid, TOKEN)
     lines += [f"agi_arg_{number}: {value}" for number, value in enumerate(given, start=1)]
     return ("\n".join(lines) + "\n\n").encode()
 
 
-def _percentile(seconds: list[float], part: float) -> float:
+def percentile(seconds: list[float], part: float) -> float:
+    """In milliseconds."""
     return sorted(seconds)[min(len(seconds) - 1, int(part * len(seconds)))] * 1000
 
 
-def _free_port(address: str) -> int:
+def free_port(address: str) -> int:
+    """One that nobody listens on."""
     with socket.create_server((address, 0)) as probe:
         return int(probe.getsockname()[1])

@@ -177,3 +177,23 @@ def greeting(
         return
     shown = ((key, f"{value:.3g}" if isinstance(value, float) else value) for key, value in figures.items())
     print_table("Greeting", ("figure", "value"), shown)
+
+
+@app.command()
+def turns(
+    callers: Annotated[int, typer.Option(min=1, max=100, help="Callers who leave a callback at once.")] = 4,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long they come.")] = 15.0,
+    writers: Annotated[int, typer.Option(min=0, max=12, help="Processes that write all the time.")] = 3,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """A turn of a conversation with a caller, while every other service writes to the same SQLite."""
+    import asyncio
+
+    from ami_bridge.bench.turns import WANTED, Crowd, measure
+    from ami_bridge.settings import load_settings
+
+    figures = asyncio.run(measure(load_settings(config), Crowd(callers, seconds, writers)))
+    _show("Turns", figures, as_json=as_json, wanted=WANTED)
+    if figures["turns_failed"]:
+        raise typer.Exit(1)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from ami_bridge.adapters.ami import AmiReader, RawEvent
 from ami_bridge.bench import tracker as bench
+from ami_bridge.bench import turns
 from ami_bridge.bench.peer import measure_peer
 from ami_bridge.bench.stream import NODE, Detail, ami_events, in_chunks
 from ami_bridge.core.events import READ_EVENTS, parse
 from ami_bridge.core.facts import CallEnded
 from ami_bridge.core.records import Disposition
 from ami_bridge.core.tracker import CallTracker
+from ami_bridge.resources import shipped_folder
+from ami_bridge.settings import parse_settings
 
 
 @pytest.mark.parametrize("detail", ["read", "account", "everything"])
@@ -67,3 +71,17 @@ def test_ratios_in_one_run() -> None:
     assert figures["memory_at_end_over_a_tenth"] < 1.2
     assert figures["calls_left_open"] == 0
     assert "ratio_peer" in figures
+
+
+async def test_turns_while_others_write(tmp_path: Path) -> None:
+    """Turns are taken and the writers write; how long it takes is the machine's business."""
+    document = tomllib.loads((shipped_folder("config") / "demo.toml").read_text(encoding="utf-8"))
+    document["node"]["state_folder"] = str(tmp_path)
+    settings = parse_settings(document)
+    figures = await turns.measure(settings, turns.Crowd(callers=1, seconds=1.0, writers=1))
+    assert figures["prompts_missing"] == 0
+    assert figures["turns"] >= 1
+    assert sum(figures["outcomes"].values()) == 2 * figures["turns"], (
+        "each is counted as connected and by its end"
+    )
+    assert list(tmp_path.glob("bench-turns*")) == []
