@@ -32,7 +32,7 @@ def faulty_configuration(state: Path) -> dict[str, Any]:
     """The departments described above, beside those of the demo."""
     document = configuration(state, free_block(FIRST_PORT))
     departments = document["departments"]
-    for unused in ("america", "support", "bilingual", "shut"):
+    for unused in ("america", "support", "bilingual", "shut", "toned"):
         del departments[unused]
     document["agents"]["104"] = {"names": {"ru": "Иван Сидоров", "en": "Ivan Sidorov"}}
     quick = departments["quick"]
