@@ -24,7 +24,7 @@ PARTING_CONTEXT, AGENTS_CONTEXT = "parting", "from-agents"
 
 
 class DeskOrders:
-    """Carries out ``{"finish": extension}`` and ``{"transfer": extension, "to": extension}``."""
+    """Carries out ``{"finish": extension, "call": id}`` and the same with ``transfer`` and ``to``."""
 
     def __init__(
         self, settings: Settings, tracker: CallTracker, link: AmiPort, journal: JournalPort, clock: Clock
@@ -34,7 +34,7 @@ class DeskOrders:
 
     async def finish(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The customer hears the farewell; the agent's phone is let go."""
-        served = self._served(asked.get("finish"))
+        served = self._served(asked.get("finish"), asked.get("call"))
         if served is None:
             return {"ok": False, "why": "no_talk"}
         exten = self._department(served)
@@ -45,7 +45,7 @@ class DeskOrders:
 
     async def transfer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The customer's call rings a colleague; nobody answers there: he goes to the queue, not away."""
-        served, target = self._served(asked.get("transfer")), asked.get("to")
+        served, target = self._served(asked.get("transfer"), asked.get("call")), asked.get("to")
         if served is None:
             return {"ok": False, "why": "no_talk"}
         if not isinstance(target, str) or target not in self._settings.agents or target == asked["transfer"]:
@@ -55,9 +55,11 @@ class DeskOrders:
             served, self._link.blind_transfer(served.agent_channel, AGENTS_CONTEXT, target), "transferred"
         )
 
-    def _served(self, extension: Any) -> Served | None:
+    def _served(self, extension: Any, call_id: Any) -> Served | None:
+        """The talk of this phone, when it is still the one that the agent saw as he asked."""
         known = isinstance(extension, str) and extension in self._settings.agents
-        return self._tracker.served_by(str(extension)) if known else None
+        served = self._tracker.served_by(str(extension)) if known else None
+        return served if served is not None and served.call_id == call_id else None
 
     def _department(self, served: Served) -> str:
         """Whose farewell is said; a call that came in by no number of ours has the first department's."""

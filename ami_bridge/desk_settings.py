@@ -28,6 +28,7 @@ class DeskSettings(Section):
         note_seconds: after the call, until its note should stand (S11).
         transfer_budget: transfers of one call without a warning (S7).
         introduction_seconds: until the caller should have had the word (S14).
+        card_hours: until a supervisor may open an etiquette card that its agent has not looked at yet.
         cues: a folder with cue files of the company's own, see :mod:`ami_bridge.cues`.
         silent: departments whose card shows no smile cue although ``smile`` is on.
     """
@@ -37,5 +38,6 @@ class DeskSettings(Section):
     note_seconds: Annotated[int, Field(ge=30, le=3600)] = 180
     transfer_budget: Annotated[int, Field(ge=0, le=10)] = 1
     introduction_seconds: Annotated[int, Field(ge=5, le=300)] = 45
+    card_hours: Annotated[float, Field(ge=0, le=720)] = 24.0
     cues: Path | None = None
     rona: RonaSettings = RonaSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,18 +14,21 @@ from pydantic import ValidationError
 
 from agi.voice.cache import greeting_text
 from ami_bridge.adapters.live_wire import WireLost
-from ami_bridge.adapters.store import Store, StoredCall
+from ami_bridge.adapters.store import CallMark, Store, StoredCall, StoreUnavailable
 from ami_bridge.core.callbacks import Callback
 from ami_bridge.cues import cues_of
 from ami_bridge.desk import words
+from ami_bridge.desk.agreements import keep_agreement
 from ami_bridge.desk.auth import read_form
 from ami_bridge.desk.keys import SETTINGS, STORE
 from ami_bridge.desk.live import FEED
 from ami_bridge.desk.pages import LANGUAGES, Page, page_of, reader_of
 from ami_bridge.desk.rights import Account, Role, Scope, needs
 from ami_bridge.desk.shapes import NoteIn
+from ami_bridge.desk.talk_api import HANDED
 from ami_bridge.desk.trail import trace
 from ami_bridge.desk.view import (
+    Gentle,
     agent_names,
     callbacks_of_number,
     calls_of_number,
@@ -148,9 +152,12 @@ async def save_note(request: web.Request) -> web.StreamResponse:
         return page.draw(
             "note_form.html", 422 if "HX-Request" in request.headers else 400, call=call, note=shown
         )
+    account = reader_of(request)
     note = await store.add_note(
-        call_id, reader_of(request).name, note_fields(fields.model_dump()), key=f"{call_id}:{key}"
+        call_id, account.name, note_fields(fields.model_dump()), key=f"{call_id}:{key}"
     )
+    if (stored := await store.call(call_id)) is not None:
+        await keep_agreement(store, page.settings, account, stored, note.fields)
     if "HX-Request" not in request.headers:
         raise web.HTTPSeeOther(f"/agent?call={call_id}")
     return page.draw("note_form.html", call=call, note=NoteShown(note.fields, note.version, stored=True))
@@ -195,15 +202,48 @@ async def _card(request: web.Request, page: Page, call_id: str) -> dict[str, Any
     call = await _call_of(request, page, call_id)
     dossier = await _dossier(store, page, call.number, call_id)
     notes = await store.notes(call_id)
+    await _keep_shown(request, call)
+    handed = await _handed(store, page, reader_of(request), call_id)
     if notes:
         note = NoteShown(notes[-1].fields, notes[-1].version, stored=True)
     else:
         known = {name: dossier.last_note.get(name, "") for name in ("last_name", "first_name", "patronymic")}
         number = dossier.last_note.get("number") or call.number
-        note = NoteShown(
-            {**known, "number": number, "subject": call.callback.subject_text if call.callback else ""}
-        )
-    return {"call": call, "dossier": dossier, "note": note, **_cues(page, call.department)}
+        subject = call.callback.subject_text if call.callback else ""
+        passed = {name: text for name, text in handed.items() if name in HANDED and text}
+        note = NoteShown({**known, "number": number, "subject": subject, **passed})
+    return {
+        "call": call,
+        "dossier": dossier,
+        "note": note,
+        "handed": handed if call.phase != "ended" else {},
+        **_cues(page, call.department),
+    }
+
+
+async def _keep_shown(request: web.Request, call: CardCall) -> None:
+    """That the dossier stood on the desk, and since when (S15). A store that is away hides no card."""
+    account = reader_of(request)
+    if call.phase == "ended" or not account.extension:
+        return
+    detail = {"agent": account.extension, "phase": call.phase}
+    mark = CallMark(
+        f"card:{call.id}:{account.name}", call.id, "card", account.name, datetime.now(UTC), detail
+    )
+    with contextlib.suppress(StoreUnavailable):
+        await request.app[STORE].add_mark(mark)
+
+
+async def _handed(store: Store, page: Page, account: Account, call_id: str) -> Mapping[str, str]:
+    """What a colleague passed on with the call, when it was to this phone."""
+    marks = await store.marks([call_id], kinds=["handover"])
+    if not marks or not account.extension or marks[-1].detail.get("to") != account.extension:
+        return {}
+    fields = dict(marks[-1].detail.get("fields") or {})
+    names = agent_names(page.settings, page.language)
+    parts = (fields.get(name) or "" for name in ("last_name", "first_name", "patronymic"))
+    by = str(marks[-1].detail.get("from") or "")
+    return Gentle({**fields, "name": " ".join(filter(None, parts)), "by": names.get(by, marks[-1].by)})
 
 
 def _cues(page: Page, department: str) -> dict[str, Any]:

@@ -15,10 +15,12 @@ from ami_bridge.configuring import Configuration
 from ami_bridge.cues import check_cues
 from ami_bridge.desk import (
     accounts_api,
+    agreements,
     callback_actions,
     callbacks_api,
     calls_api,
     directory_api,
+    etiquette_api,
     export_api,
     health,
     hooks,
@@ -26,6 +28,7 @@ from ami_bridge.desk import (
     live,
     settings_api,
     supervise_api,
+    talk_api,
     voice_api,
 )
 from ami_bridge.desk.admin_calendar import add_calendar_pages
@@ -35,7 +38,9 @@ from ami_bridge.desk.admin_prompts import add_prompt_pages
 from ami_bridge.desk.agent_pages import add_agent_pages
 from ami_bridge.desk.auth import authenticated
 from ami_bridge.desk.board_pages import add_board_pages
+from ami_bridge.desk.day_pages import add_day_pages
 from ami_bridge.desk.endpoint import Ask, Endpoint
+from ami_bridge.desk.etiquette_pages import add_etiquette_pages
 from ami_bridge.desk.faults import one_sentence, safe_headers
 from ami_bridge.desk.guard import tell_guard
 from ami_bridge.desk.keys import SETTINGS, STORE, TOKEN
@@ -45,6 +50,7 @@ from ami_bridge.desk.pages import LANGUAGES, add_pages
 from ami_bridge.desk.record_pages import add_record_pages
 from ami_bridge.desk.rights import check_routes
 from ami_bridge.desk.supervise_pages import add_supervise_pages
+from ami_bridge.desk.talk_pages import add_talk_pages
 from ami_bridge.desk.voice_pages import add_voice_pages
 from ami_bridge.settings import Settings
 
@@ -60,6 +66,9 @@ _PARTS = (
     live,
     supervise_api,
     settings_api,
+    talk_api,
+    agreements,
+    etiquette_api,
     accounts_api,
     voice_api,
     health,
@@ -103,6 +112,9 @@ def create_app(
     add_login(app)
     add_pages(app)
     add_agent_pages(app)
+    add_talk_pages(app)
+    add_day_pages(app)
+    add_etiquette_pages(app)
     add_board_pages(app)
     add_record_pages(app)
     add_supervise_pages(app)

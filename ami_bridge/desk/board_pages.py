@@ -101,7 +101,7 @@ def _team(settings: Settings, board: Board, account: Account, language: str) -> 
 async def _alarms(page: Page, store: Store, board: Board, today: list[StoredCall]) -> list[tuple[str, str]]:
     """(word, about what), the worst first."""
     now = datetime.now(UTC)
-    found = [*_alarms_of_phones(page, board)]
+    found = [*_alarms_of_phones(page, board), *_passed_around(page, board)]
     found += [
         ("alarm_service", f"{beat.service} ({beat.node})")
         for beat in await store.heartbeats()
@@ -127,6 +127,16 @@ def _alarms_of_phones(page: Page, board: Board) -> list[tuple[str, str]]:
         ("alarm_no_agent", names[key])
         for key, department in page.settings.departments.items()
         if board.members and _sees(page, key) and not _somebody_there(board, department.queue)
+    ]
+
+
+def _passed_around(page: Page, board: Board) -> list[tuple[str, str]]:
+    """Callers who have been handed over more often than the budget allows (S7)."""
+    most = page.settings.desk.transfer_budget
+    return [
+        ("alarm_transfers", number_shown(call["number"]))
+        for call in board.calls.values()
+        if (call.get("transfers") or 0) > most and _sees(page, call["department"])
     ]
 
 

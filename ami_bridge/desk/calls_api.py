@@ -8,6 +8,7 @@ from typing import cast
 
 from ami_bridge.adapters.store import NotStored, Place, StoredCall
 from ami_bridge.adapters.store.sight import extensions_of
+from ami_bridge.desk.agreements import keep_agreement
 from ami_bridge.desk.endpoint import Ask, Endpoint, fault
 from ami_bridge.desk.paging import page, place_of
 from ami_bridge.desk.rights import Role, Scope
@@ -71,6 +72,7 @@ async def add_note(ask: Ask) -> NoteOut:
     note = await ask.store.add_note(
         call.id, ask.who, cast(NoteIn, ask.body).model_dump(), key=f"{call.id}:{ask.who}:{key}"
     )
+    await keep_agreement(ask.store, ask.settings, account, call, note.fields)
     await trace(ask.store, account, "note.add", call.id, key=f"note:{note.key}", version=note.version)
     return NoteOut.model_validate(note)
 

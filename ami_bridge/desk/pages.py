@@ -67,8 +67,13 @@ class Page:
         account = self.account
         if account is None or account.one_time:
             return []
-        own = [("/agent", "my_desk")] if account.extension in self.settings.agents else []
-        team = [("/wallboard", "wallboard")] if account.is_at_least(Role.SUPERVISOR) else []
+        phone = account.extension in self.settings.agents
+        own = [("/agent", "my_desk"), ("/agent/day", "my_day")] if phone else []
+        team = (
+            [("/wallboard", "wallboard"), ("/etiquette", "etiquette_team")]
+            if account.is_at_least(Role.SUPERVISOR)
+            else []
+        )
         voice = [("/voice", "my_voice")] if own else []
         admin = [("/admin", "admin")] if account.is_at_least(Role.ADMIN) else []
         return [*own, *team, ("/callbacks", "callbacks"), ("/calls", "calls"), *voice, *admin]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import phonenumbers
@@ -164,3 +164,8 @@ def gentle(value: Any) -> Any:
 def note_fields(fields: Mapping[str, Any]) -> dict[str, str]:
     """A note's fields as text."""
     return {name: str(value) for name, value in fields.items() if value}
+
+
+def now_utc() -> datetime:
+    """The present, with its zone."""
+    return datetime.now(UTC)

@@ -86,6 +86,8 @@ async def purge_before(store: SqlStore, before: datetime, *, dry: bool) -> Taken
         sessions = t.conversation.c.updated_at < before
         other = await _count(connection, sa.select(t.conversation.c.key).where(sessions))
         if not dry:
+            gone = sa.select(t.call.c.id).where(old_calls)
+            await connection.execute(sa.delete(t.call_mark).where(t.call_mark.c.call_id.in_(gone)))
             await connection.execute(sa.delete(t.call).where(old_calls))
             await connection.execute(sa.delete(t.callback).where(old_callbacks))
             await connection.execute(sa.delete(t.conversation).where(sessions))

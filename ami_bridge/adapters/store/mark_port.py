@@ -6,14 +6,14 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
-from ami_bridge.adapters.store.entries import Agreement, CallMark
+from ami_bridge.adapters.store.entries import Agreement, CallMark, Note
 
 
 class MarkStore(Protocol):
     """What people did at the desk about calls, and what agents promised in their notes."""
 
     async def add_mark(self, mark: CallMark) -> bool:
-        """Keep it once per ``mark.key``; False: it was there. Raises NotStored for an unknown call."""
+        """Keep it once per ``mark.key``; False: it was there. The call may be stored later."""
 
     async def marks(
         self,
@@ -24,6 +24,9 @@ class MarkStore(Protocol):
         limit: int = 1000,
     ) -> list[CallMark]:
         """Marks of these calls (or of all), of these kinds, oldest first."""
+
+    async def notes_of(self, call_ids: Collection[str]) -> dict[str, list[Note]]:
+        """Every version of the notes of these calls, oldest first; calls without a note are left out."""
 
     async def save_agreement(self, agreement: Agreement) -> None:
         """Insert, or replace the one of the same call. Raises NotStored for an unknown call."""

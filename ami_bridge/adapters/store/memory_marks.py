@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ami_bridge.adapters.store.entries import Agreement, CallMark, NotStored, clean, utc
+from ami_bridge.adapters.store.entries import Agreement, CallMark, Note, NotStored, clean, utc
 
 
 class MemoryMarks:
     """See :class:`ami_bridge.adapters.store.port.MarkStore`."""
 
     _calls: Mapping[str, Any]
+    _notes: Mapping[str, list[Note]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,8 +26,6 @@ class MemoryMarks:
 
     async def add_mark(self, mark: CallMark) -> bool:
         """Once per key."""
-        if mark.call_id not in self._calls:
-            raise NotStored("call", mark.call_id)
         if clean(mark.key) in self._marks:
             return False
         self._marks[clean(mark.key)] = replace(
@@ -52,6 +51,10 @@ class MemoryMarks:
             and (since is None or mark.at >= since)
         ]
         return found[:limit]
+
+    async def notes_of(self, call_ids: Collection[str]) -> dict[str, list[Note]]:
+        """Oldest first."""
+        return {each: list(self._notes[each]) for each in call_ids if self._notes.get(each)}
 
     async def save_agreement(self, agreement: Agreement) -> None:
         """Insert or replace."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from ami_bridge.adapters.store import tables as t
 from ami_bridge.adapters.store.database import Database, announce
-from ami_bridge.adapters.store.entries import Agreement, CallMark, NotStored, clean, utc
+from ami_bridge.adapters.store.entries import Agreement, CallMark, Note, NotStored, clean, utc
 from ami_bridge.adapters.store.rows import all_rows, columns_of, entry_of, insert_once, put, within
 
 
@@ -21,9 +22,6 @@ class SqlMarks:
     async def add_mark(self, mark: CallMark) -> bool:
         """Once per key."""
         async with self._database.writing() as connection:
-            known = await connection.scalar(sa.select(t.call.c.id).where(t.call.c.id == clean(mark.call_id)))
-            if known is None:
-                raise NotStored("call", mark.call_id)
             written = await insert_once(connection, t.call_mark, columns_of(mark, t.call_mark))
             if written:
                 await announce(connection, "mark", mark.call_id, utc(mark.at))
@@ -47,6 +45,16 @@ class SqlMarks:
         async with self._database.reading() as connection:
             rows = await all_rows(connection, query.order_by(c.at, c.key).limit(limit))
         return [entry_of(CallMark, row) for row in rows]
+
+    async def notes_of(self, call_ids: Collection[str]) -> dict[str, list[Note]]:
+        """Oldest first."""
+        wanted = [clean(each) for each in call_ids]
+        query = sa.select(t.note).where(t.note.c.call_id.in_(wanted)).order_by(t.note.c.version)
+        found: dict[str, list[Note]] = defaultdict(list)
+        async with self._database.reading() as connection:
+            for row in await all_rows(connection, query):
+                found[row["call_id"]].append(entry_of(Note, row))
+        return dict(found)
 
     async def save_agreement(self, agreement: Agreement) -> None:
         """Insert or replace."""

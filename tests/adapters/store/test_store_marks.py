@@ -43,12 +43,11 @@ async def test_a_mark_is_kept_once_and_told_to_the_feed(stored: Store) -> None:
     assert told == [("mark", "c1"), ("mark", "c1"), ("mark", "c2")]
 
 
-async def test_a_mark_of_an_unknown_call_is_refused(stored: Store) -> None:
-    with pytest.raises(NotStored):
-        await stored.add_mark(mark("k1", call_id="none"))
+async def test_a_mark_may_come_before_its_call_and_an_agreement_may_not(stored: Store) -> None:
+    await stored.add_mark(mark("k1", "card", call_id="coming"))
+    assert [each.key for each in await stored.marks(["coming"])] == ["k1"]
     with pytest.raises(NotStored):
         await stored.save_agreement(agreement("none"))
-    assert await stored.marks() == []
 
 
 async def test_an_agreement_is_amended_and_found_by_when_it_is_due(stored: Store) -> None:
@@ -62,3 +61,13 @@ async def test_an_agreement_is_amended_and_found_by_when_it_is_due(stored: Store
     assert await stored.agreement("c1") == done
     assert [each.call_id for each in await stored.agreements(state="open")] == ["c2"]
     assert await stored.agreement("none") is None
+
+
+async def test_the_notes_of_many_calls_come_at_once(stored: Store) -> None:
+    for key, call_id in (("a", "c1"), ("b", "c1"), ("c", "c2")):
+        await stored.add_note(call_id, "anna", {"text": key}, key=key, at=NOW)
+    found = await stored.notes_of(["c1", "none"])
+    assert {call_id: [note.fields["text"] for note in notes] for call_id, notes in found.items()} == {
+        "c1": ["a", "b"]
+    }
+    assert await stored.notes_of([]) == {}

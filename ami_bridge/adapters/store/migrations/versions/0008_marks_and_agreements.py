@@ -29,7 +29,6 @@ def upgrade() -> None:
         _text("by"),
         sa.Column("at", _INSTANT, nullable=False),
         sa.Column("detail", _DOCUMENT, nullable=False),
-        sa.ForeignKeyConstraint(["call_id"], ["call.id"], name="fk_call_mark_call_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("key", name="pk_call_mark"),
     )
     op.create_index("ix_call_mark_call_id", "call_mark", ["call_id"])
