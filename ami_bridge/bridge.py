@@ -34,7 +34,7 @@ from ami_bridge.adapters.journal import Command as SentCommand
 from ami_bridge.adapters.journal import JournalPort
 from ami_bridge.adapters.live_wire import LiveWire, answered_by, wire_path
 from ami_bridge.adapters.store import Store, StoreUnavailable
-from ami_bridge.core.commands import CancelTimer, Command, Redirect, SetTimer
+from ami_bridge.core.commands import CancelTimer, Command, PauseAgent, Redirect, SetTimer
 from ami_bridge.core.event_types import ChannelShown, TalkingChanged
 from ami_bridge.core.events import parse
 from ami_bridge.core.facts import CallEnded, CallStarted, Fact
@@ -42,6 +42,7 @@ from ami_bridge.core.live_calls import LiveCall, ended_form
 from ami_bridge.core.records import CallRecord
 from ami_bridge.core.ring_policy import RING_CLOCK_CONTEXT, RingPolicy
 from ami_bridge.core.ringing import RingRule
+from ami_bridge.core.rona import RonaPolicy
 from ami_bridge.core.supervising import SUPERVISION
 from ami_bridge.core.tracker import CallTracker
 from ami_bridge.desk_orders import DeskOrders
@@ -87,6 +88,12 @@ class Bridge:
         self._clock = clock
         self.tracker = CallTracker(settings.node.name, ring_rule_of=self._rule_at)
         self.policy = RingPolicy(self._rule_of)
+        self.rona = RonaPolicy(
+            settings.agents,
+            queue_misses=settings.desk.rona.queue,
+            direct_misses=settings.desk.rona.direct,
+            queue_ring_seconds=settings.queue.ring_seconds,
+        )
         self.writer = RecordsWriter(store, self._stored_form)
         self.follow_ups = FollowUps(settings, store, clock)
         self.wire = LiveWire(wire_path(settings.state_folder), self._live_form, self._live_forms)
@@ -225,7 +232,7 @@ class Bridge:
 
     def _follow(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
-            self._carry_out(self.policy.on_fact(fact))
+            self._carry_out([*self.policy.on_fact(fact), *self.rona.on_fact(fact)])
             self._keep(fact)
 
     def _keep(self, fact: Fact) -> None:
@@ -265,6 +272,8 @@ class Bridge:
                     self._stop_timer(call_id)
                 case Redirect():
                     self._beside(self._redirect(command))
+                case PauseAgent():
+                    self._beside(self.members.pause_missing(command.extension, command.misses))
 
     def _stop_timer(self, call_id: str) -> None:
         timer = self._timers.pop(call_id, None)

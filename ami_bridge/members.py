@@ -20,6 +20,8 @@ from ami_bridge.settings import Settings
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 4.0
+#: The reason of a pause that nobody chose: ring, no answer (S5).
+RONA = "rona"
 # Device states of app_queue's Status header (AST_DEVICE_*): what a person at the wallboard needs to tell apart.
 _DEVICES = {"1": "free", "2": "busy", "3": "busy", "6": "ringing", "7": "ringing", "8": "busy"}
 
@@ -70,6 +72,19 @@ class QueueMembers:
             return {"ok": False, "why": "link"}
         await self.look()
         return {"ok": done.success, "why": "" if done.success else done.message}
+
+    async def pause_missing(self, extension: str, misses: int) -> None:
+        """Nobody is at this phone: no further caller is made to wait for it. The desk says why, and how to be back."""
+        if not any(extension in each.queue for each in self._settings.departments.values()):
+            return  # the PBX keeps a pause for members of queues alone
+        try:
+            done = await self._link.queue_pause(member_interface(extension), True, reason=RONA)
+        except AmiError as error:
+            log.warning("agent %s left %d calls ringing and was not paused: %s", extension, misses, error)
+            return
+        if done.success:
+            log.info("agent %s left %d calls in a row ringing and is paused", extension, misses)
+        await self.look()
 
 
 def member_interface(extension: str) -> str:

@@ -365,3 +365,22 @@ async def test_a_call_that_ends_just_before_the_stop_is_still_stored() -> None:
     await asyncio.gather(running, return_exceptions=True)
     (call,) = await desk.store.calls()
     assert call.ended_at == START
+
+
+async def test_an_agent_whose_phone_rings_in_vain_is_paused(desk: Desk) -> None:
+    """Two calls of 101 run out under the ring clock: paused in every queue, with the reason that the desk shows."""
+    for call in ("c1", "c2"):
+        assert [sent for sent in desk.link.sent if sent.name == "QueuePause"] == []
+        caller = {**CALLER, "Uniqueid": call, "Linkedid": call, "Channel": f"PJSIP/carrier-0000000{call}"}
+        phone = {**PHONE, "Uniqueid": f"p{call}", "Linkedid": call, "Channel": f"PJSIP/101-0000000{call}"}
+        await desk.call_that_rings(caller, phone)
+        told = {
+            "UserEvent": "FourthRing",
+            "Fact": "failover",
+            "Reason": "ring_deadline",
+            "Department": "sales",
+        }
+        await desk.tell("UserEvent", caller, **told)
+    (paused,) = [sent.headers for sent in desk.link.sent if sent.name == "QueuePause"]
+    assert paused["Interface"] == "Local/101@queue-member/n"
+    assert (paused["Paused"], paused["Reason"]) == ("true", "rona")

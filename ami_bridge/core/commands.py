@@ -32,4 +32,12 @@ class CancelTimer:
     call_id: str
 
 
-Command = Redirect | SetTimer | CancelTimer
+@dataclass(frozen=True, slots=True)
+class PauseAgent:
+    """Pause the agent in every queue: so many calls in a row rang in vain (S5)."""
+
+    extension: str
+    misses: int
+
+
+Command = Redirect | SetTimer | CancelTimer | PauseAgent

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
 
-from agi.voice import prompts
 from ami_bridge.adapters.store import SqlStore, TokenEntry
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from ami_bridge.desk.auth import hashed
 from ami_bridge.desk.rights import ALL_SCOPES
+from tests.faults.listening import listen
 from tests.pbx.browser import add_user
-from tests.pbx.calls import now, record_of
+from tests.pbx.calls import eventually, now, record_of
+from tests.pbx.test_voice_calls import heard_once
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
-#: A real farewell is some seconds; whoever hangs up before its end has not heard it whole.
 WAIT = 15.0
 
 
@@ -51,6 +53,16 @@ class Desk:
             await asyncio.sleep(0.1)
         raise AssertionError(f"the desk never heard that {self.extension} talks with {number}")
 
+    async def when_talking(self, path: str, **body: Any) -> dict[str, Any]:
+        """Ask as soon as the greeting is over: before that there is no talk to end or to hand over."""
+
+        async def ask() -> dict[str, Any] | None:
+            status, told = await self.ask("POST", path, **body)
+            assert status in {200, 409}, told
+            return told if status == 200 else None
+
+        return await eventually(ask, f"{path} of {self.extension}")
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def desks(stage: Stage, store: SqlStore) -> AsyncIterator[dict[str, Desk]]:
@@ -67,10 +79,12 @@ async def desks(stage: Stage, store: SqlStore) -> AsyncIterator[dict[str, Desk]]
         yield found
 
 
-async def answered(stage: Stage, number: str, did: str, extension: str) -> tuple[Softphone, Softphone]:
+async def answered(
+    stage: Stage, number: str, did: str, extension: str, *, index: int = 0
+) -> tuple[Softphone, Softphone]:
     """The caller, and the agent who has picked up."""
     agent = await stage.agent(extension)
-    caller = await stage.caller(number)
+    caller = await stage.caller(number, index=index)
     await caller.dial(did)
     await agent.wait_for(PhoneState.INCOMING, WAIT)
     await agent.answer()
@@ -78,54 +92,54 @@ async def answered(stage: Stage, number: str, did: str, extension: str) -> tuple
     return caller, agent
 
 
-async def finished(stage: Stage, store: SqlStore, desk: Desk, number: str, did: str) -> dict[str, Any]:
-    """A call that its agent finishes at the desk; the record of it, and what the caller heard."""
-    since = now()
-    caller, agent = await answered(stage, number, did, desk.extension)
+async def finished(
+    stage: Stage, store: SqlStore, desk: Desk, department: str, farewell: Path, *, index: int
+) -> None:
+    """A call that its agent finishes at the desk: farewell whole, agent free, caller first in the record."""
+    since, number = now(), f"7916555070{index}"
+    did = stage.settings.departments[department].dids[0]
+    caller, agent = await answered(stage, number, did, desk.extension, index=index)
     call_id = await desk.talk_of(number)
-    status, told = await desk.ask("POST", f"/api/v1/calls/{call_id}/finish")
-    assert (status, told["call_id"]) == (200, call_id)
-    await agent.wait_for(PhoneState.IDLE, 5)  # free at once, while the farewell is still being said
-    assert caller.state is PhoneState.ESTABLISHED
+    asked = time.monotonic()
+    assert (await desk.when_talking(f"/api/v1/calls/{call_id}/finish"))["call_id"] == call_id
+    await agent.wait_for(PhoneState.CLOSED, 5)
+    heard = await listen(caller, farewell, since=asked - 0.1, within=WAIT)
+    assert time.monotonic() < heard.ends, "the agent was not free before the farewell ended"
     assert (await desk.ask("POST", f"/api/v1/calls/{call_id}/finish"))[0] in {404, 409}
-    await asyncio.wait_for(_said(store, call_id), WAIT)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(max(0.0, heard.ends + 0.7 - time.monotonic()))
     assert caller.state is PhoneState.ESTABLISHED, "we hung up on the caller"
     await caller.hangup()
+    heard_once(caller, farewell)
     record = await record_of(store, number, since)
-    return {**record, "heard": caller.heard()}
-
-
-async def _said(store: SqlStore, call_id: str) -> None:
-    """Until the dialplan reports the farewell's end."""
-    while True:
-        call = await store.call(call_id)
-        told = [note for note in (call.record["notes"] if call else ()) if note["name"] == "farewell"]
-        if any(note["fields"].get("Status") for note in told):
-            return
-        await asyncio.sleep(0.1)
+    assert (record["hung_up_by"], record["hung_up_confidence"]) == ("caller", "high"), record[
+        "hung_up_evidence"
+    ]
+    told = [note["fields"] for note in record["notes"] if note["name"] == "farewell"]
+    assert [each["Phase"] for each in told] == ["started", "ended"]
+    assert told[-1]["Status"] == "SUCCESS"
+    _, card = await desk.ask("GET", f"/api/v1/calls/{call_id}/etiquette")
+    verdicts = {line["rule"]: line["verdict"] for line in card["lines"]}
+    assert (verdicts["S12"], verdicts["S13"], verdicts["S2"]) == ("pass", "pass", "pass")
 
 
 async def test_finish_says_goodbye_and_the_caller_hangs_up_first(
     phones: Stage, store: SqlStore, desks: dict[str, Desk], expected: ExpectedPrompts
 ) -> None:
-    """Direct and from the queue at once: farewell whole, agent free, caller first in the record (S12, S13)."""
-    assert prompts
-    calls: list[Awaitable[dict[str, Any]]] = [
-        finished(phones, store, desks["103"], "79165550701", "74950000004"),
-        finished(phones, store, desks["102"], "79165550702", "74950000005"),
-    ]
-    for record, language, department in zip(
-        await asyncio.gather(*calls), ("en", "ru"), ("britain", "quick"), strict=True
-    ):
-        assert (record["hung_up_by"], record["hung_up_confidence"]) == ("caller", "high"), record["caller"]
-        told = [note["fields"] for note in record["notes"] if note["name"] == "farewell"]
-        assert [each["Phase"] for each in told] == ["started", "ended"]
-        assert told[-1]["Status"] == "SUCCESS"
-        farewell = expected.phrase(
-            "capture.served", department, language=language, caller=record["caller"]["number"]
+    """A direct call and one from the queue, side by side (S12, S13)."""
+    calls = [
+        finished(
+            phones,
+            store,
+            desks[extension],
+            department,
+            expected.phrase("capture.served", department, caller=f"7916555070{index}", language=language),
+            index=index,
         )
-        assert expected.correlation(record["heard"], farewell) > 0.9
+        for index, (extension, department, language) in enumerate(
+            [("103", "britain", "en"), ("102", "quick", "ru")]
+        )
+    ]
+    await asyncio.gather(*calls)
 
 
 async def test_a_transfer_takes_name_and_subject_along(
@@ -137,10 +151,10 @@ async def test_a_transfer_takes_name_and_subject_along(
     caller, agent = await answered(phones, number, "74950000004", "103")
     call_id = await desks["103"].talk_of(number)
     known = {"last_name": "Иванов", "subject": "смета", "number": number}
-    assert (await desks["103"].ask("POST", f"/api/v1/calls/{call_id}/transfer", to="101", **known))[0] == 200
+    await desks["103"].when_talking(f"/api/v1/calls/{call_id}/transfer", to="101", **known)
     await colleague.wait_for(PhoneState.INCOMING, WAIT)
-    await agent.wait_for(PhoneState.IDLE, 5)
-    (mark,) = await store.marks([call_id], kinds=["handover"])
+    await agent.wait_for(PhoneState.CLOSED, 5)
+    mark = (await store.marks([call_id], kinds=["handover"]))[-1]
     assert (mark.detail["to"], mark.detail["fields"]["subject"]) == ("101", "смета")
     await colleague.answer()
     assert await desks["101"].talk_of(number) == call_id, "it is the same call"
