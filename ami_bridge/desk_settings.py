@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from ami_bridge.setting_types import Section, Slug
+from ami_bridge.setting_types import Section, Slug, form
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine by its very name."""
+    try:
+        return host == "localhost" or host.endswith(".localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class RonaSettings(Section):
@@ -18,6 +28,46 @@ class RonaSettings(Section):
 
     queue: Annotated[int, Field(ge=0, le=20)] = 1
     direct: Annotated[int, Field(ge=0, le=20)] = 2
+
+
+_Claim = Annotated[str, Field(min_length=1, max_length=100)]
+_Address = Annotated[
+    str, form(r"^https?://[^\s?#]+$", "write an address that begins with https://"), Field(max_length=300)
+]
+
+
+def _safe_transport(address: str) -> str:
+    """Over plain HTTP anybody between could read codes and tokens; to this machine there is nobody between."""
+    host = urlsplit(address).hostname or ""
+    if not address.startswith("https://") and not is_loopback(host):
+        raise ValueError("http is for this machine alone; write an address that begins with https://")
+    return address.rstrip("/")
+
+
+class OidcSettings(Section):
+    """Logging in by way of an OpenID Connect provider; see :mod:`ami_bridge.desk.oidc`.
+
+    Attributes:
+        issuer: the provider's own name, under which ``/.well-known/openid-configuration`` is found.
+        client_id: ours at the provider; the secret ``oidc-client`` belongs to it.
+        public_url: this desk as browsers reach it; ``/login/oidc/back`` under it is registered with the provider.
+        label: what the button on the login page says.
+        name_claim: who it is at the desk; small letters, digits, and ``._@-``.
+        role_claim: the claim (a text or a list) in which ``roles`` looks for its values.
+        roles: role → values of the claim; the highest role that fits counts, without one nobody gets in.
+        extension_claim: the claim with an agent's extension; "" for none.
+        scopes: asked for beside ``openid``.
+    """
+
+    issuer: Annotated[_Address, AfterValidator(_safe_transport)]
+    client_id: _Claim
+    public_url: Annotated[_Address, AfterValidator(_safe_transport)]
+    label: Annotated[str, Field(min_length=1, max_length=60)] = "OpenID Connect"
+    name_claim: _Claim = "preferred_username"
+    role_claim: _Claim = "groups"
+    roles: Annotated[dict[Literal["agent", "supervisor", "admin"], list[_Claim]], Field(min_length=1)]
+    extension_claim: Annotated[str, Field(max_length=100)] = ""
+    scopes: list[_Claim] = Field(default=["profile"])
 
 
 class DeskSettings(Section):
@@ -41,3 +91,4 @@ class DeskSettings(Section):
     card_hours: Annotated[float, Field(ge=0, le=720)] = 24.0
     cues: Path | None = None
     rona: RonaSettings = RonaSettings()
+    oidc: OidcSettings | None = None

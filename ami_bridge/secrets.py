@@ -19,6 +19,7 @@ AMI_DIALER = "ami-dialer"
 AMI_SUPERVISOR = "ami-supervisor"
 AGI_TOKEN = "agi-token"  # noqa: S105 - the name of a secret, not a secret
 DESK_TOKEN = "desk-token"  # noqa: S105
+OIDC_CLIENT = "oidc-client"
 
 # What may stand unquoted in manager.conf, pjsip.conf and an application's argument list.
 _SAFE = re.compile(r"^[A-Za-z0-9_-]{12,64}$")
@@ -27,6 +28,24 @@ _SAFE = re.compile(r"^[A-Za-z0-9_-]{12,64}$")
 def sip_secret(extension: str) -> str:
     """The name of the secret with which the phone of ``extension`` registers."""
     return f"sip-{extension}"
+
+
+def read_foreign_secret(settings: Settings, name: str) -> str:
+    """A secret that somebody else chose (an OpenID provider): never made here, and any printable text will do.
+
+    Raises:
+        ConfigError: it is nowhere, unreadable or empty.
+    """
+    variable = f"FOURTHRING_SECRET_{name.upper().replace('-', '_')}"
+    path = settings.secrets_folder / name
+    value = os.environ.get(variable) or _from_file(path) or ""
+    if not value or not value.isprintable():
+        raise ConfigError(
+            [
+                f"The secret '{name}' is missing; set the environment variable {variable} or write it to {path}."
+            ]
+        )
+    return value
 
 
 def read_secret(settings: Settings, name: str) -> str:

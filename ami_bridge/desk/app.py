@@ -45,6 +45,7 @@ from ami_bridge.desk.faults import one_sentence, safe_headers
 from ami_bridge.desk.guard import tell_guard
 from ami_bridge.desk.keys import SETTINGS, STORE, TOKEN
 from ami_bridge.desk.login import add_login
+from ami_bridge.desk.oidc_pages import add_oidc
 from ami_bridge.desk.openapi import openapi
 from ami_bridge.desk.pages import LANGUAGES, add_pages
 from ami_bridge.desk.record_pages import add_record_pages
@@ -89,7 +90,7 @@ def create_app(
 
     Raises:
         ValueError: ``token`` is too short to be a secret.
-        ConfigError: a cue file of the company's own is wrong.
+        ConfigError: a cue file of the company's own is wrong, or the OpenID client's secret is missing.
     """
     if len(token) < 12:
         raise ValueError("The desk's token must have at least 12 characters.")
@@ -110,6 +111,7 @@ def create_app(
     app.on_shutdown.append(feed.close)
     app.on_response_prepare.append(safe_headers)
     add_login(app)
+    add_oidc(app)
     add_pages(app)
     add_agent_pages(app)
     add_talk_pages(app)

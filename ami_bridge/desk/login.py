@@ -33,7 +33,9 @@ _LONGEST_NAME = 64
 @public
 async def login_form(request: web.Request) -> web.Response:
     """Ask who it is."""
-    return page_of(request).draw("login.html", fault="", name="", next=_local(request.query.get("next", "")))
+    return page_of(request).draw(
+        "login.html", fault="", name="", next=local_path(request.query.get("next", ""))
+    )
 
 
 @public
@@ -41,7 +43,7 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     """Name, password and, for those who use one, the code of the second factor."""
     form = await read_form(request)
     name = form.get("name", "").strip().lower()[:_LONGEST_NAME]
-    wanted = _local(form.get("next", ""))
+    wanted = local_path(form.get("next", ""))
     address, throttle, now = address_of(request), request.app[THROTTLE], time.monotonic()
     wait = throttle.wait_seconds(name, address, now)
     if wait:
@@ -128,7 +130,7 @@ async def _refusal(request: web.Request, account: Account, old: str, new: str) -
     return ""
 
 
-def _local(path: str) -> str:
+def local_path(path: str) -> str:
     """Where to go after the login: a path of this desk, never another site's (``//evil``, ``/\\evil``)."""
     fine = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if fine and path.isprintable() and len(path) <= 500 else "/"
