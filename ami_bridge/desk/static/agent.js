@@ -100,11 +100,11 @@
 
   function tick() {
     const place = card();
+    if (place?.dataset.phase === "ended") showCountdown(place); // also a card that was opened after its call
     if (!place || !place.live) return;
     if (place.dataset.phase === "ringing") showRing(place, place.live.ring);
     if (place.dataset.phase === "greeting") set(place, "greeting-clock", desk.clock(since(place.live.answered_at)));
     if (place.dataset.phase === "talking") showTalk(place, place.live);
-    if (place.dataset.phase === "ended") showCountdown(place);
   }
 
   function showRing(place, ring) {
