@@ -40,7 +40,7 @@ class SaidOut(Out):
     verdict: str = ""
 
 
-class LineOut(Out):
+class CardLineOut(Out):
     """One rule. ``measured`` is what the events say, ``verdict`` what counts."""
 
     rule: str
@@ -56,7 +56,7 @@ class CardOut(Out):
 
     call_id: str
     agent: str
-    lines: list[LineOut]
+    lines: list[CardLineOut]
 
 
 class DisputeIn(In):
@@ -106,9 +106,9 @@ def _said(said: object) -> SaidOut | None:
     return SaidOut.model_validate(said) if said else None
 
 
-def line_out(line: Line) -> LineOut:
+def line_out(line: Line) -> CardLineOut:
     """For the API."""
-    return LineOut(
+    return CardLineOut(
         rule=line.rule,
         verdict=line.verdict,
         measured=line.measured,
@@ -145,7 +145,7 @@ async def show_card(ask: Ask) -> CardOut:
     return CardOut(call_id=card.call.id, agent=card.agent, lines=[line_out(line) for line in card.lines])
 
 
-async def dispute_line(ask: Ask) -> LineOut:
+async def dispute_line(ask: Ask) -> CardLineOut:
     """The agent says why a line of the own card is not right; it counts for nothing until it is settled."""
     card, rule = await card_for(ask), _rule(ask)
     if not is_own(ask.account, card):
@@ -154,7 +154,7 @@ async def dispute_line(ask: Ask) -> LineOut:
     return await _marked(ask, card, "dispute", rule, {"rule": rule, "comment": comment})
 
 
-async def settle_line(ask: Ask) -> LineOut:
+async def settle_line(ask: Ask) -> CardLineOut:
     """A supervisor decides what counts. Nobody settles the own card."""
     card, rule = await card_for(ask), _rule(ask)
     if is_own(ask.account, card):
@@ -176,7 +176,7 @@ def _rule(ask: Ask) -> str:
 
 async def _marked(
     ask: Ask, card: Card, kind: Literal["dispute", "settlement"], rule: str, detail: dict[str, str]
-) -> LineOut:
+) -> CardLineOut:
     mark = CallMark(secrets.token_hex(16), card.call.id, kind, ask.who, now_utc(), detail)
     await ask.store.add_mark(mark)
     await trace(ask.store, ask.account, f"etiquette.{kind}", card.call.id, **detail)
@@ -227,7 +227,7 @@ ENDPOINTS = (
         _CARD + "/{rule}/dispute",
         dispute_line,
         "Dispute a line of the own card",
-        LineOut,
+        CardLineOut,
         scope=Scope.NOTES_WRITE,
         body=DisputeIn,
         faults=(404, 409),
@@ -237,7 +237,7 @@ ENDPOINTS = (
         _CARD + "/{rule}/settle",
         settle_line,
         "Settle a disputed line",
-        LineOut,
+        CardLineOut,
         role=Role.SUPERVISOR,
         scope=Scope.NOTES_WRITE,
         body=SettleLineIn,
