@@ -1,7 +1,7 @@
 """An agent's day at the desk in a real browser, in short stories without a call, each in Russian and in English.
 
 Store, bridge, live wire, desk and browser are real; the PBX is scripted, so that a day takes a minute. Each page is
-looked at by axe-core and kept as a screenshot. With real calls: tests/pbx/test_desk_browser, test_desk_talk.
+looked at by axe-core and kept as a screenshot. With real calls: tests/pbx/test_desk_browser.
 """
 
 from __future__ import annotations
@@ -324,7 +324,7 @@ async def the_card_stands_in_the_list_of_own_ones(day: Day) -> None:
 
 
 async def cue_cards_are_found_by_a_word(day: Day) -> None:
-    """The card of a talk as it is fetched, on the stage: a talk itself is played in test_desk_talk."""
+    """The card of a talk as it is fetched, on the stage."""
     anna = await day.anna(f"/agent?call={await day.call()}")
     await anna.page.evaluate("document.querySelector('.card').dataset.phase = 'talking'")
     await anna.page.keyboard.press("F4")
