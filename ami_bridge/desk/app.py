@@ -53,6 +53,7 @@ from ami_bridge.desk.rights import check_routes
 from ami_bridge.desk.supervise_pages import add_supervise_pages
 from ami_bridge.desk.talk_pages import add_talk_pages
 from ami_bridge.desk.voice_pages import add_voice_pages
+from ami_bridge.desk.wave_pages import add_wave_pages
 from ami_bridge.settings import Settings
 
 #: Bytes of the largest body. A note's fields are at most 4,000 characters each.
@@ -120,6 +121,7 @@ def create_app(
     add_board_pages(app)
     add_record_pages(app)
     add_supervise_pages(app)
+    add_wave_pages(app)
     add_admin_pages(app)
     add_people_pages(app)
     add_calendar_pages(app)

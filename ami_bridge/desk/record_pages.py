@@ -19,7 +19,7 @@ from ami_bridge.desk.endpoint import Ask
 from ami_bridge.desk.keys import SETTINGS, STORE
 from ami_bridge.desk.pages import Page, page_of, reader_of
 from ami_bridge.desk.rights import Account, Role, Scope, needs
-from ami_bridge.desk.shapes import CancelIn, RescheduleIn, TakeIn
+from ami_bridge.desk.shapes import CancelIn, MergeIn, RescheduleIn, TakeIn
 from ami_bridge.desk.timeline import timeline_of
 from ami_bridge.desk.view import (
     OPEN_CALLBACKS,
@@ -167,7 +167,7 @@ async def change_callback(request: web.Request) -> web.StreamResponse:
     try:
         act, body = _change(request.match_info["change"], form, request.app[SETTINGS], found)
         await act(Ask(request, request.app[STORE], request.app[SETTINGS], reader_of(request), None, body))
-    except (IllegalTransition, ValidationError) as error:
+    except (IllegalTransition, NotStored, ValidationError) as error:
         return await _draw_callback(request, found, fault=_sentence(error))
     except web.HTTPException as refused:
         return await _draw_callback(request, found, fault=refused.text or refused.reason)
@@ -185,12 +185,16 @@ def _change(
         return callback_actions.reschedule_callback, RescheduleIn.model_validate({"due_at": due_at})
     if name == "cancel":
         return callback_actions.cancel_callback, CancelIn(reason=form.get("reason", "")[:500])
+    if name == "merge":
+        return callback_actions.merge_callback, MergeIn.model_validate({"into": form.get("into", "")})
     simple = {
         "now": callback_actions.call_now,
+        "reached": callback_actions.close_reached,
         "take": callback_actions.take_callback,
         "give-back": callback_actions.give_back_callback,
     }
-    return simple[name], TakeIn() if name == "take" else None
+    bodies = {"take": TakeIn(), "reached": CancelIn()}
+    return simple[name], bodies.get(name)
 
 
 def _on_clock_of(department: str, text: str, settings: Settings) -> datetime | str:
@@ -201,7 +205,7 @@ def _on_clock_of(department: str, text: str, settings: Settings) -> datetime | s
         return text
 
 
-def _sentence(error: IllegalTransition | ValidationError) -> str:
+def _sentence(error: IllegalTransition | NotStored | ValidationError) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors())
     return str(error)
@@ -220,10 +224,19 @@ async def _draw_callback(
         tries=await store.attempts(found.id),
         amendable=AMENDABLE,
         holder=taken_by_user(found),
+        mergeable=await _mergeable(store, reader_of(request), found),
         fault=fault,
         done=done,
         **_names(page),
     )
+
+
+async def _mergeable(store: Store, account: Account, found: Callback) -> list[Callback]:
+    """Other open callbacks that may be of the same person, the same number first."""
+    others = await store.callbacks(states=tuple(AMENDABLE), sight=account.sight, limit=_SHOWN)
+    number = found.number or found.caller_id
+    rest = [each for each in others if each.id != found.id and each.state is not CallbackState.CAPTURING]
+    return sorted(rest, key=lambda each: number not in {each.number, each.caller_id})
 
 
 async def _found(request: web.Request) -> Callback:
@@ -239,4 +252,6 @@ def add_record_pages(app: web.Application) -> None:
     app.router.add_get("/calls/{id}", call)
     app.router.add_get("/callbacks", callbacks)
     app.router.add_get("/callbacks/{id}", callback)
-    app.router.add_post("/callbacks/{id}/{change:now|take|give-back|reschedule|cancel}", change_callback)
+    app.router.add_post(
+        "/callbacks/{id}/{change:now|take|give-back|reschedule|cancel|merge|reached}", change_callback
+    )

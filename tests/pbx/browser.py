@@ -87,8 +87,8 @@ class Screen:
 
     def is_clean(self) -> None:
         """Nothing was asked of another machine, and no script failed."""
-        assert self.strangers == []
-        assert self.faults == []
+        assert self.strangers == [], f"{self.name} asked others"
+        assert self.faults == [], f"{self.name}: {self.faults}"
 
 
 class Screens:

@@ -131,6 +131,7 @@
     const both = agent + caller;
     const share = both > 0 ? Math.round((100 * agent) / both) : null;
     const bar = place.querySelector(".bar");
+    if (!bar) return; // the page was opened during the talk, and the whole card is still being fetched
     bar.querySelector(".agent").style.width = `${share ?? 0}%`;
     bar.querySelector(".caller").style.width = share === null ? "0%" : `${100 - share}%`;
     set(place, "share", share === null ? "–" : `${share} %`);
