@@ -52,6 +52,7 @@ from ami_bridge.records_writer import RecordsWriter
 from ami_bridge.resume import LongCallKeeper, entries_to_resume, resume
 from ami_bridge.settings import Settings
 from ami_bridge.supervising import Supervising
+from ami_bridge.trunks import Trunks
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class Bridge:
         self.follow_ups = FollowUps(settings, store, clock)
         self.wire = LiveWire(wire_path(settings.state_folder), self._live_form, self._live_forms)
         self.members = QueueMembers(settings, link, self.wire.listened, self.wire.members)
+        self.trunks = Trunks(settings, link, self.wire.listened, self.wire.trunks)
         self.orders = DeskOrders(settings, self.tracker, link, journal, clock)
         self.supervising = Supervising(settings, link, self.tracker, clock, self.wire.changed)
         self.wire.answer = answered_by(

@@ -90,6 +90,7 @@ async def run_bridge(settings: Settings) -> None:
                 group.create_task(bridge.wire.run())
                 group.create_task(collect_when_quiet(bridge.counts_rings))
                 group.create_task(bridge.members.run())
+                group.create_task(bridge.trunks.run())
                 group.create_task(filer.run())
                 group.create_task(
                     CelKeeper(ChannelEventLog(cel_file(settings)), settings.channel_events).run()

@@ -176,10 +176,14 @@ class TalkSettings(Section):
 
 
 class Trunk(Section):
-    """A carrier that is known by its address."""
+    """A carrier that is known by its address. ``qualify_seconds``: how often it is asked whether it is there; 0: never.
+
+    One that does not answer is not dialled until it does, and the wallboard says so.
+    """
 
     address: IPv4Address
     port: Port = 5060
+    qualify_seconds: int = Field(default=0, ge=0, le=3600)
     ringback: Literal["inband", "carrier"] = "inband"
 
 

@@ -70,6 +70,7 @@ class LiveWire:
         self._timer: asyncio.TimerHandle | None = None
         self._linked = False
         self._members: Mapping[str, Any] = {}
+        self._trunks: Mapping[str, str] = {}
         self.answer: Answer | None = None
         """What a desk's requests are given to."""
         self._run = secrets.token_hex(8)
@@ -101,6 +102,11 @@ class LiveWire:
         """The state of the queues' members changed."""
         self._members = members
         self._send([{"members": members}])
+
+    def trunks(self, trunks: Mapping[str, str]) -> None:
+        """A carrier answers no longer, or again."""
+        self._trunks = trunks
+        self._send([{"trunks": trunks}])
 
     def picture_changed(self) -> None:
         """After a gap every call may have changed: a new picture for everybody."""
@@ -146,7 +152,7 @@ class LiveWire:
         """The whole picture. No event can come in between, because nothing is awaited here."""
         calls = list(self._open_calls())
         hello: dict[str, Any] = {"hello": self._run, "seq": self._seq, "linked": self._linked}
-        hello |= {"calls": len(calls), "members": self._members}
+        hello |= {"calls": len(calls), "members": self._members, "trunks": self._trunks}
         writer.write(b"".join(_line(item) for item in [hello, *({"call": call} for call in calls)]))
 
     def _soon(self) -> None:

@@ -37,11 +37,19 @@ class Proposal:
     problems: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     settings: Settings | None = None
+    known: frozenset[str] = frozenset()
+    """What was found wrong before as well: a change has to answer only for what it makes worse."""
+
+    @property
+    def faults(self) -> list[str]:
+        """Every sentence that stands in its way."""
+        worse = [each.message for each in self.findings if not each.ok and each.message not in self.known]
+        return [*self.problems, *worse]
 
     @property
     def well(self) -> bool:
         """Whether it may be applied."""
-        return self.settings is not None and all(finding.ok for finding in self.findings)
+        return self.settings is not None and not self.faults
 
 
 def propose(old: str, new: str) -> Proposal:
@@ -61,7 +69,15 @@ def propose(old: str, new: str) -> Proposal:
         findings = _checked(settings)
     except FourthRingError as error:
         return replace(proposal, problems=(str(error),))
-    return replace(proposal, findings=tuple(findings), settings=settings)
+    known = frozenset() if all(each.ok for each in findings) else _known(old)
+    return replace(proposal, findings=tuple(findings), settings=settings, known=known)
+
+
+def _known(old: str) -> frozenset[str]:
+    try:
+        return frozenset(each.message for each in _checked(parse_settings(document_of(old))) if not each.ok)
+    except FourthRingError:
+        return frozenset()
 
 
 def _checked(settings: Settings) -> list[Finding]:

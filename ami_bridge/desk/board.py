@@ -83,6 +83,8 @@ class Board:
         self.calls: dict[str, Mapping[str, Any]] = {}
         self.members: dict[str, Mapping[str, Any]] = {}
         """By extension: ``device`` (free, busy, ringing, unavailable), ``paused``, ``reason``, ``since``."""
+        self.trunks: Mapping[str, str] = {}
+        """By name, those that are asked: ``up`` or ``down``."""
         self.linked = False
         """Whether what is shown is what happens: the wire is up and the PBX is heard."""
         self.store_seq = 0
@@ -136,9 +138,13 @@ class Board:
         elif "hello" in message:
             self._coming, self._expected, self._linked_then = [], message["calls"], message["linked"]
             self.members = message.get("members") or {}
+            self.trunks = message.get("trunks") or {}
             self._look_whether_whole()
         elif "linked" in message:
             self._link(message["linked"])
+        elif "trunks" in message:
+            self.trunks = message["trunks"]
+            self.add("members", {"kind": "members", "subject": ""})
         elif "members" in message:
             self.members = message["members"]
             self.add("members", {"kind": "members", "subject": ""})

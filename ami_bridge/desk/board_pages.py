@@ -123,7 +123,8 @@ def _alarms_of_phones(page: Page, board: Board) -> list[tuple[str, str]]:
     if not board.linked:
         return [("alarm_link", "")]
     names = department_names(page.settings, page.language)
-    return [
+    down = [("alarm_trunk", name) for name, state in board.trunks.items() if state == "down"]
+    return down + [
         ("alarm_no_agent", names[key])
         for key, department in page.settings.departments.items()
         if board.members and _sees(page, key) and not _somebody_there(board, department.queue)

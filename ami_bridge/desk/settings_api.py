@@ -187,8 +187,7 @@ async def applied(ask: Ask, proposal: Proposal, what: str, **told: Any) -> Appli
     Raises:
         Invalid, Outdated, NotEditable, ApplyFailed: nothing was changed.
     """
-    faults = [*proposal.problems, *(each.message for each in proposal.findings if not each.ok)]
-    if faults:
+    if faults := proposal.faults:
         raise Invalid("configuration", [FieldFault(field="changes", detail=each) for each in faults])
     async with ask.request.app[APPLYING]:
         done = await asyncio.to_thread(

@@ -305,6 +305,17 @@ async def test_moves_a_callback_to_another_department_and_to_the_front(place: Pl
 
 
 @LANGUAGES
+async def test_a_carrier_that_is_down_is_an_alarm(place: Place, language: str) -> None:
+    t = words.of(language)
+    boss = await at_wallboard(place, language)
+    place.pen.wire.trunks({"carrier": "down"})
+    await sees(boss, f"{t['alarm_trunk']} carrier")
+    await boss.is_accessible("s8-alarm")
+    place.pen.wire.trunks({"carrier": "up"})
+    await boss.until(f"!document.body.textContent.includes({t['alarm_trunk']!r})")
+
+
+@LANGUAGES
 async def test_the_big_screen(place: Place, language: str) -> None:
     t = words.of(language)
     boss = await place.screens.log_in("boss", language=language, width=1920, height=1080)

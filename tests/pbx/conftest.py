@@ -107,6 +107,8 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
         "more_languages": ["en"],
         "did_languages": {"74950000008": "en"},
     }
+    # A second carrier at whose address nobody is.
+    document["trunks"]["reserve"] = {"address": "127.0.0.9", "port": 5060, "qualify_seconds": 3}
     # Phones of supervisors: in no queue, so nothing but a supervisor's own wish makes them ring.
     for extension in ("104", "105"):
         document["agents"][extension] = {"names": {"ru": "Мария Орлова", "en": "Maria Orlova"}}

@@ -25,7 +25,7 @@ from tests.pbx.calls import eventually, now, record_of, spoken
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
-TRIES = 4
+TRIES = 8
 SUPERVISOR_SAYS = {
     "whisper": "Спросите номер договора",
     "barge": "Добрый день, я руководитель отдела",
@@ -166,3 +166,18 @@ async def test_listen_whisper_join_in_and_take_over(
     )
     calls = await store.calls(since=since, limit=50)
     assert len(calls) == 2, [(call.caller_number, call.record["kind"]) for call in calls]
+
+
+async def test_a_carrier_where_nobody_is_stands_on_the_wallboard(
+    phones: Stage, desk: dict[str, Desk]
+) -> None:
+    """Asterisk asks it; the other carrier, which is not asked, is not accused."""
+    network, here = phones.settings.network, desk["104"]
+    url = f"http://{network.address}:{network.desk_port}/wallboard/parts"
+
+    async def ask() -> str | None:
+        async with here.session.get(url, headers={**here.headers, "Accept-Language": "en"}) as answer:
+            text = await answer.text()
+        return text if "Trunk is down: reserve" in text else None
+
+    assert "Trunk is down: carrier" not in await eventually(ask, "the alarm", 40)
