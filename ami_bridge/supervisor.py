@@ -103,7 +103,7 @@ class Supervisor:
         """
         seen = self._stamp()
         while not self._stopping.is_set():
-            await self._pause(_LOOK_SECONDS)
+            await self._stopped_within(_LOOK_SECONDS)
             stamp = self._stamp()
             if stamp == seen or self._stopping.is_set():
                 continue
@@ -179,6 +179,10 @@ class Supervisor:
         return f"{refused}: {said}"
 
     async def _pause(self, seconds: float) -> None:
+        """Before a service that fell is started again."""
+        await self._stopped_within(seconds)
+
+    async def _stopped_within(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
