@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,6 +14,9 @@ def _growing(delays: list[float]) -> list[float]:
         raise ValueError(f"the gaps {delays} shrink; write them from the shortest to the longest")
     return delays
 
+
+#: By itself to whoever is free, or only when an agent has taken the callback in hand at the desk.
+CallbackMode = Literal["agent_first", "preview"]
 
 Delays = Annotated[
     list[Annotated[float, Field(gt=0, le=10080)]], Field(min_length=1), AfterValidator(_growing)

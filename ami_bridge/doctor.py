@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from agi.voice.cache import VoiceCache
 from agi.voice.prompts import FIXED_NAMES, fixed_prompt
@@ -118,3 +119,17 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding(service, False, f"its AMI link is {beat.detail.get('link')}; is the PBX running?")
         else:
             yield Finding(service, True, "runs, and its AMI link is ready")
+    for beat in beats.values():
+        if beat.service == "dialer" and "overtakings" in beat.detail:
+            yield _fairness(beat.detail)
+
+
+def _fairness(told: Mapping[str, Any]) -> Finding:
+    """Was anybody served before one who came earlier? Since the dialer's start."""
+    served, passed = told.get("served", 0), told.get("overtakings", 0)
+    if passed:
+        last = told.get("last_overtaking", "")
+        return Finding(
+            "fairness", False, f"{passed} of {served} served before one who came earlier; last {last}"
+        )
+    return Finding("fairness", True, f"{served} served, nobody before one who came earlier")

@@ -123,6 +123,11 @@ def _bridge_detail(link: AmiLink, bridge: Bridge) -> dict[str, Any]:
     }
 
 
+def _dialer_detail(link: AmiLink, dialer: Dialer) -> dict[str, Any]:
+    """What the dialer says of itself: besides the link, whether anybody was served before one who came earlier."""
+    return {"link": link.state.value, **dialer.watch.as_detail()}
+
+
 async def run_dialer(settings: Settings) -> None:
     """The dialer, on an AMI account of its own."""
     async with _store(settings) as store:
@@ -132,7 +137,8 @@ async def run_dialer(settings: Settings) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(dialer.run())
                 group.create_task(Ledger(settings, store, SystemClock(), messengers_of(settings)).run())
-                group.create_task(_beat(store, "dialer", settings, lambda: {"link": link.state.value}))
+                told = functools.partial(_dialer_detail, link, dialer)
+                group.create_task(_beat(store, "dialer", settings, told))
         finally:
             await link.close()
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from ami_bridge.callback_settings import Delays, PromiseSettings, RetrySettings
+from ami_bridge.callback_settings import CallbackMode, Delays, PromiseSettings, RetrySettings
 from ami_bridge.core.cadence import CADENCES, Cadence
 from ami_bridge.core.hours import Schedule
 from ami_bridge.core.ringing import RingRule
@@ -146,7 +146,11 @@ class QueueSettings(Section):
 
 
 class CallbackSettings(Section):
-    """How callbacks are taken and dialled."""
+    """How callbacks are taken and dialled.
+
+    ``mode`` may be another in a department. ``minutes_per_day`` (talked, of the company's day), ``calls_per_hour``
+    and ``rings_per_number_per_day`` hold back what would be too much.
+    """
 
     max_recording_seconds: int = Field(default=30, ge=5, le=300)
     ring_agent_seconds: int = Field(default=20, ge=5, le=120)
@@ -155,6 +159,10 @@ class CallbackSettings(Section):
     retry_minutes: Delays = Field(default=[5, 30, 120])
     retry: RetrySettings = RetrySettings()
     ask_outcome: bool = False
+    mode: CallbackMode = "agent_first"
+    minutes_per_day: int = Field(default=600, ge=1, le=100_000)
+    calls_per_hour: int = Field(default=120, ge=1, le=100_000)
+    rings_per_number_per_day: int = Field(default=6, ge=1, le=100)
     customer_hours: Hours = Hours(open=["mon-sun 09:00-21:00"])
     unclear_zone: Literal["department", "strict"] = "department"
     allowed_regions: list[Region] = Field(min_length=1)
@@ -201,6 +209,7 @@ class Department(Section):
     ring: Ring | None = None
     hours: Hours | None = None
     greeting: Greeting | None = None
+    callback_mode: CallbackMode | None = None
     phrases: dict[Language, dict[str, str]] = Field(default={})
 
 
@@ -302,6 +311,10 @@ class Settings(Section):
         return Schedule(
             zone, hours.week, days, public_holidays(self.company.country, self.calendar.subdivision)
         )
+
+    def callback_mode(self, department: str) -> CallbackMode:
+        """Who is rung first for ``department``."""
+        return self.departments[department].callback_mode or self.callback.mode
 
     def department_of_did(self, did: str) -> str | None:
         """The department that answers ``did`` (digits, no plus), or None."""

@@ -121,14 +121,17 @@ def measure(*, callbacks: int = 10_000, workers: int = 4, batches: Sequence[int]
 def _claims_per_second(url: str, kind: str, batch: int, callbacks: int, workers: int) -> float:
     """All workers start together; the time ends when the last callback has been claimed."""
     started = [_Process(kind, url, str(batch)) for _ in range(workers)]
-    for worker in started:
-        worker.told()  # it is connected
-    began = time.perf_counter()
-    for worker in started:
-        worker.go()
-    told = [json.loads(worker.told()) for worker in started]
-    for worker in started:
-        worker.end()
+    try:
+        for worker in started:
+            worker.told()  # it is connected
+        began = time.perf_counter()
+        for worker in started:
+            worker.go()
+        told = [json.loads(worker.told()) for worker in started]
+    finally:
+        # PostgreSQL's end waits for those who are connected.
+        for worker in started:
+            worker.end()
     claimed = [one for each in told for one in each["claimed"]]
     if len(claimed) != callbacks or len(set(claimed)) != callbacks:
         raise AssertionError(

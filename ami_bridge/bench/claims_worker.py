@@ -72,6 +72,11 @@ _POLICY = RetryPolicy(max_attempts=MAX_ATTEMPTS, delays_minutes=(0.005,))
 async def _dial(url: str, folder: Path, node: str) -> None:
     document = tomllib.loads((shipped_folder("config") / "demo.toml").read_text(encoding="utf-8"))
     document["node"] = {"name": node, "state_folder": str(folder / node)}
+    document["callback"] |= {
+        "minutes_per_day": 100_000,
+        "calls_per_hour": 100_000,
+        "rings_per_number_per_day": 100,
+    }
     settings = parse_settings(document)
     pbx = PaperPbx(folder, node, settings.trunk_out(), first_agent=1000 if node == "fr1" else 2000)
     async with opened_store(url) as store:

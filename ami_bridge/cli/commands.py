@@ -14,7 +14,7 @@ import typer
 
 from ami_bridge import __version__
 from ami_bridge.adapters.store import Store
-from ami_bridge.cli import audit, bench, do_not_call, keeping, pbx, recording, user, voice
+from ami_bridge.cli import audit, bench, callback, do_not_call, keeping, pbx, recording, user, voice
 from ami_bridge.cli.opening import with_store
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
 from ami_bridge.cli.tables import print_json_lines, print_table
@@ -30,6 +30,9 @@ for _keeping in (keeping.report, keeping.purge, keeping.erase):
 app.command()(voice.preview)
 app.command()(voice.prompts)
 app.command("own-voice")(voice.own_voice)
+app.add_typer(
+    callback.app, name="callback", help="One callback: claim, reschedule, assign, cancel; stop and start all."
+)
 app.add_typer(do_not_call.app, name="do-not-call", help="People who are never rung back: add, remove, list.")
 app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
 

@@ -19,7 +19,7 @@ What the table promises:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -138,7 +138,7 @@ class AttemptState(StrEnum):
 
 _A = AttemptState
 OPEN_ATTEMPT = frozenset({_A.DIALING, _A.TALKING})
-#: An agent did not take it: others come first, see :func:`agents_to_spare`.
+#: An agent did not take it: others come first, see :mod:`ami_bridge.core.sparing`.
 AGENT_SIDE = frozenset({_A.AGENT_DECLINED, _A.AGENT_NO_ANSWER})
 #: The customer's phone was never rung: not counted towards ``max_attempts``.
 UNRUNG = AGENT_SIDE | {_A.NOT_DIALLED}
@@ -224,6 +224,7 @@ class Callback:
     time_zone: str = ""  # IANA name of the clock by which the caller chose
     origin: str = ""  # capture | message (left without the AGI) | missed (a call that reached nobody) | desk
     merged_into: str | None = None  # the callback that goes on for this one
+    assigned_to: str = ""  # the agent who alone is rung for it: took it at the desk, or was given it
     consent: Consent | None = None
     promised_at: datetime | None = None  # what the caller was told
     due_at: datetime | None = None  # not before this; None: never dialled by itself
@@ -291,6 +292,7 @@ class CallbackFields(TypedDict, total=False):
     suits_until: datetime | None
     time_zone: str
     origin: str
+    assigned_to: str
     consent: Consent | None
     promised_at: datetime | None
     due_at: datetime | None
@@ -414,20 +416,6 @@ def retry_at(
     return now + timedelta(minutes=delays[index])
 
 
-def agents_to_spare(attempts: Iterable[Attempt], now: datetime, policy: RetryPolicy) -> frozenset[str]:
-    """Agents who did not take this callback less than the first delay ago: others come first.
-
-    So one agent who is not at the desk costs the caller one ring of that phone, and no phone is rung
-    again and again for the same caller.
-    """
-    since = now - timedelta(minutes=policy.delays_minutes[0])
-    return frozenset(
-        attempt.agent
-        for attempt in attempts
-        if attempt.state in AGENT_SIDE and attempt.finished_at is not None and attempt.finished_at > since
-    )
-
-
 def step_attempt(attempt: Attempt, state: AttemptState, at: datetime, detail: str = "") -> Attempt:
     """Return ``attempt`` in its next ``state``.
 
@@ -496,11 +484,13 @@ def settle(
     again = _again_at(result, counted, at, policy)
     event = CallbackEvent.FAILED if again else CallbackEvent.GAVE_UP
     after = advance(callback, event, at, by="dialer", reason=result.value)
-    return replace(after, attempts=counted, due_at=again, last_result=result.value)
+    # Who did not take it gives it back to all.
+    kept_for = "" if result in AGENT_SIDE else after.assigned_to
+    return replace(after, attempts=counted, due_at=again, last_result=result.value, assigned_to=kept_for)
 
 
 def _again_at(result: AttemptState, attempts: int, at: datetime, policy: RetryPolicy) -> datetime | None:
     if result is AttemptState.NOT_DIALLED:
         return at + NOT_DIALLED_GAP
-    # The customer noticed nothing of it, and another agent may be free: see agents_to_spare().
+    # The customer noticed nothing of it, and another agent may be free: see core.sparing.
     return at if result in AGENT_SIDE else retry_at(attempts, at, policy, result)

@@ -6,6 +6,8 @@ served before one who came earlier:
 * a callback has no turn before it is due, at an hour at which its customer may not be rung, or while its number
   is being rung for another request;
 * a callback that an agent has just not taken steps aside for a moment, so that it cannot stop the list;
+* a callback that an agent has taken in hand, or was given, has its turn with that agent alone, as soon as he is
+  free; where callbacks are only previewed (``callback.mode``), none has another turn;
 * a list belongs to one department; its agents serve no other list through it;
 * the list is looked at once a second: who comes, becomes due, or becomes next between two looks is next from the
   following look on.

@@ -18,6 +18,7 @@ from ami_bridge.desk.endpoint import Ask, Endpoint, fault
 from ami_bridge.desk.faults import Invalid
 from ami_bridge.desk.rights import Role, Scope
 from ami_bridge.desk.shapes import (
+    AssignIn,
     CallbackIn,
     CallbackOut,
     CancelIn,
@@ -54,8 +55,28 @@ async def give_back_callback(ask: Ask) -> CallbackOut:
 
 
 async def call_now(ask: Ask) -> CallbackOut:
-    """First in the queue of those that are due; the dialer rings as soon as somebody is free."""
-    return await _due(ask, {"due_at": datetime.now(UTC)}, "callback.call_now")
+    """First in the queue of those that are due; the dialer rings as soon as somebody is free.
+
+    An agent who has it in hand, or whose department only previews callbacks, is the one who is rung for it.
+    """
+    callback, fields = await callback_of(ask), CallbackFields(due_at=datetime.now(UTC))
+    preview = ask.settings.callback_mode(callback.department) == "preview"
+    if ask.account.extension and (preview or taken_by_user(callback) == ask.who):
+        fields["assigned_to"] = ask.account.extension
+    return await _due(ask, fields, "callback.call_now")
+
+
+async def assign_callback(ask: Ask) -> CallbackOut:
+    """One agent alone is rung for it. Agents take what is nobody's; supervisors give to whom they like."""
+    callback, agent = await _free_for(ask), cast(AssignIn, ask.body).agent
+    members = ask.settings.departments[callback.department].queue
+    if agent and agent not in members:
+        raise fault(400, f"agent: '{agent}' is no member of the queue '{callback.department}'.")
+    own = {ask.account.extension, ""}
+    if not ({agent, callback.assigned_to} <= own or ask.account.is_at_least(Role.SUPERVISOR)):
+        raise fault(403, "Only a supervisor gives a callback to another agent, or takes it from one.")
+    after = await ask.store.update_callback(callback.id, assigned_to=agent)
+    return await _done(ask, "callback.assign", after, agent=agent)
 
 
 async def reschedule_callback(ask: Ask) -> CallbackOut:
@@ -120,7 +141,7 @@ async def _due(ask: Ask, fields: CallbackFields, action: str) -> CallbackOut:
             f"callback {callback.id}", callback.state, "ring back", "number or consent is missing"
         )
     if callback.state is CallbackState.CLAIMED and taken_by_user(callback):
-        await ask.store.release_claim(callback.id, callback.fence, due_at=fields["due_at"])
+        await ask.store.release_claim(callback.id, callback.fence, due_at=fields.get("due_at"))
     after = await ask.store.update_callback(callback.id, **fields)
     return await _done(ask, action, after, due_at=str(after.due_at))
 
@@ -172,6 +193,7 @@ ENDPOINTS = (
     _action("take", take_callback, "Take a callback in hand", TakeIn),
     _action("give-back", give_back_callback, "Give a callback back to the others", None),
     _action("call-now", call_now, "Ring back as soon as somebody is free", None),
+    _action("assign", assign_callback, "Give a callback to one agent, or back to all", AssignIn),
     _action("reschedule", reschedule_callback, "Ring back at another time", RescheduleIn),
     _action("reached", close_reached, "Close a callback: they talked otherwise", CancelIn),
     _action("merge", merge_callback, "Make a callback part of another of the same person", MergeIn),

@@ -52,6 +52,12 @@ class Metrics:
             ["service", "node"],
             registry=self.registry,
         )
+        self.overtakings = Gauge(
+            "fourthring_overtakings",
+            "Served before one who came earlier, since the dialer's start: must be 0.",
+            ["node"],
+            registry=self.registry,
+        )
 
 
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
@@ -127,6 +133,8 @@ async def metrics(ask: Ask) -> web.StreamResponse:
         for beat in await ask.store.heartbeats():
             age = (datetime.now(UTC) - beat.at).total_seconds()
             figures.beat_age.labels(beat.service, beat.node).set(age)
+            if "overtakings" in beat.detail:
+                figures.overtakings.labels(beat.node).set(beat.detail["overtakings"])
         figures.store_up.set(1)
     except StoreUnavailable:
         figures.store_up.set(0)

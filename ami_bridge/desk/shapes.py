@@ -103,6 +103,12 @@ class TakeIn(In):
     minutes: Annotated[int, Field(ge=1, le=240)] = 15
 
 
+class AssignIn(In):
+    """The agent who alone is rung for it; empty: whoever is free."""
+
+    agent: Annotated[str, Field(max_length=20)] = ""
+
+
 class RescheduleIn(In):
     """When to ring back instead; ``promised_at`` is what the caller was told, if anything."""
 
@@ -220,6 +226,7 @@ class CallbackOut(Out):
     closed_by: str
     closed_reason: str
     merged_into: str | None = Field(description="The callback that goes on for this one.")
+    assigned_to: str = Field(description="The agent who alone is rung for it; empty: whoever is free.")
     recordings: dict[str, str]
 
 

@@ -42,17 +42,19 @@ from ami_bridge.core.callbacks import (
     CallbackState,
     IllegalTransition,
     RetryPolicy,
-    agents_to_spare,
 )
-from ami_bridge.core.event_types import DialplanFact, HungUp
+from ami_bridge.core.event_types import DialplanFact, HungUp, MemberConnected
 from ami_bridge.core.events import parse
+from ami_bridge.core.fairness import Watch
 from ami_bridge.core.places import turns
+from ami_bridge.core.sparing import agents_to_spare
 from ami_bridge.dialer.agents import QueueView, read_queue_status
 from ami_bridge.dialer.agreed import keep_word
 from ami_bridge.dialer.calling_hours import CallingHours
 from ami_bridge.dialer.evidence import Evidence, look_up
+from ami_bridge.dialer.gate import Gate
 from ami_bridge.dialer.line import Line
-from ami_bridge.dialer.outcomes import AGI_LOST, attempt_result, policy_for
+from ami_bridge.dialer.outcomes import AGI_LOST, MACHINE, attempt_result, policy_for
 from ami_bridge.dialer.retries import retry_policy
 from ami_bridge.settings import Settings
 
@@ -96,6 +98,8 @@ class _Running:
     """Followed from its Originate on without a gap, and nobody has picked up: no customer can have been rung."""
     ended: tuple[AttemptState, str] | None = None
     """Result and detail, from when they are known until the store has them."""
+    machine: str = ""
+    """The customer's channel on which a message is being left, which goes on when the agent has gone."""
 
 
 @dataclass(slots=True)
@@ -144,6 +148,8 @@ class Dialer:
         self._held_until: datetime | None = None
         self._rota = _Rota()
         self._line = Line(link, store)
+        self._gate = Gate(settings, store)
+        self.watch = Watch()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -212,25 +218,50 @@ class Dialer:
 
     async def _deal(self, queues: Mapping[str, QueueView], taken: Collection[str], now: datetime) -> None:
         """Each department's list in turn: who is next is launched, or has his agent kept from the line."""
+        left = await self._gate.left(now)
+        if not left:
+            await self._line.release_all(queues)
+            return
         ours = [department for department in queues if department in self._settings.departments]
         awake = await self._awake(await self._store.due_callbacks(now, departments=ours), now)
         for department in ours:
             queue = queues[department]
-            callbacks = [each for each in awake if each.department == department]
+            callbacks, taken_in_hand = self._shared_out(department, awake)
             busy = {*taken, *(running.attempt.agent for running in self._running.values())}
             free = [agent for agent in queue.free if agent not in busy]
-            dealt = turns(await self._line.places(queue, callbacks, now), len(free))
+            for callback in taken_in_hand:
+                if callback.assigned_to in free and left > 0:
+                    left -= await self._launch_claimed([callback.id], [callback.assigned_to])
+                    free.remove(callback.assigned_to)
+            places = await self._line.places(queue, callbacks, now)
+            self.watch.look(department, places, len(free), now)
+            dealt = turns(places, len(free))
             if await self._line.let_pass(department, queue, free, dealt.line):
                 # They came first and the PBX gives them their agents now; callbacks behind them wait for the next look.
                 continue
             if dealt.hold:
                 await self._line.hold(department, queue)
-            for callback in await self._claim(dealt.launch) if dealt.launch else ():
-                await self._launch(callback, free)
+            left -= await self._launch_claimed(dealt.launch[: max(0, left)], free)
             if not dealt.hold:
                 # Last, and not those who are just being rung: the line would be given them in that instant.
                 rung = {running.attempt.agent for running in self._running.values()}
                 await self._line.release(department, queue, but=rung)
+
+    def _shared_out(
+        self, department: str, awake: Collection[Callback]
+    ) -> tuple[list[Callback], list[Callback]]:
+        """Those on the common list, and those that one agent alone is rung for (see core.places)."""
+        own = [each for each in awake if each.department == department]
+        shared = self._settings.callback_mode(department) != "preview"
+        return [each for each in own if shared and not each.assigned_to], [
+            each for each in own if each.assigned_to
+        ]
+
+    async def _launch_claimed(self, ids: Collection[str], free: list[str]) -> int:
+        claimed = await self._claim(ids) if ids else []
+        for callback in claimed:
+            await self._launch(callback, free)
+        return len(claimed)
 
     async def _claim(self, ids: Collection[str]) -> list[Callback]:
         now = self._clock.now()
@@ -238,8 +269,19 @@ class Dialer:
         return sorted(claimed, key=lambda each: (each.came_at, each.id))
 
     async def _awake(self, due: Collection[Callback], now: datetime) -> list[Callback]:
-        """Those who may be rung at this hour; the others go back to the queue until it is a decent one."""
-        allowed = {each.id: self._hours.next_call(each.department, each.number or "", now) for each in due}
+        """Those who may be rung now; the others are called off, or go back to the queue until a decent hour."""
+        refused = await self._gate.refusals(due)
+        for callback in due:
+            if callback.id in refused:
+                await self._gate.call_off(callback, refused[callback.id], now)
+        due = [each for each in due if each.id not in refused]
+        # Not before both allow it.
+        allowed = {
+            each.id: self._hours.next_call(
+                each.department, each.number or "", self._gate.rings_again_at(each.number or "", now)
+            )
+            for each in due
+        }
         asleep = [callback_id for callback_id, at in allowed.items() if at is None or at > now]
         for callback in await self._claim(asleep) if asleep else ():
             await self._wait_for(callback, allowed[callback.id], now)
@@ -250,6 +292,7 @@ class Dialer:
         taken = {running.attempt.agent for running in self._running.values()}
         left = [agent for agent in free if agent not in taken]
         spared = agents_to_spare(await self._store.attempts(callback.id), now, self._policy)
+        spared -= {callback.assigned_to}
         agent = self._rota.pick([agent for agent in left if agent not in spared])
         if agent is None:
             # Nobody is left, or only who has just not taken it: let others pass meanwhile.
@@ -291,6 +334,9 @@ class Dialer:
             await self._store_end(channel_id)
             return
         log.info("callback %s: attempt %s, agent %s is rung", callback.id, attempt.id, agent)
+        self._gate.launched(attempt.number, began)
+        if passed := self.watch.serves_callback(callback.department, callback.id):
+            log.error("callback %s: launched before %s, who came earlier", callback.id, passed)
         await self._originate(callback, attempt)
 
     async def _originate(self, callback: Callback, attempt: Attempt) -> None:
@@ -334,10 +380,17 @@ class Dialer:
 
     async def _on_event(self, raw: RawEvent) -> None:
         match parse(raw.headers, raw.received_at, self._settings.node.name):
-            case DialplanFact(name="attempt", uniqueid=channel_id, fields=fields):
-                running = self._running.get(channel_id)
+            case DialplanFact(name="attempt", uniqueid=uniqueid, fields=fields):
+                # Told by the attempt's channel or by the customer's, which names the attempt.
+                named = f"{self._channel_prefix}{fields.get('Attempt', '')}"
+                running = self._running.get(uniqueid) or self._running.get(named)
                 if running is not None:
-                    await self._on_attempt(running, fields.get("Phase", ""), fields.get("Result", ""))
+                    await self._on_attempt(running, uniqueid, fields)
+            case MemberConnected(at=at, uniqueid=uniqueid, queue=queue) if at is not None:
+                rang = raw.get("RingTime")
+                rung_at = at - timedelta(seconds=float(rang) if rang.isdigit() else 0.0)
+                if passed := self.watch.serves_line(queue, uniqueid, rung_at):
+                    log.error("caller %s: served before %s, who came earlier", uniqueid, passed)
             case HungUp(uniqueid=channel_id) if channel_id in self._running:
                 running = self._running[channel_id]
                 if running.ended is None and running.unanswered:
@@ -346,11 +399,17 @@ class Dialer:
                 # Not unanswered, and no end was heard: resolve() asks the channel event log.
                 await self._store_end(channel_id)
 
-    async def _on_attempt(self, running: _Running, phase: str, outcome: str) -> None:
+    async def _on_attempt(self, running: _Running, uniqueid: str, fields: Mapping[str, str]) -> None:
+        phase, outcome = fields.get("Phase", ""), fields.get("Result", "")
         running.unanswered = False
         if phase == "customer_answered":
             await self._store.connect_attempt(running.attempt.id, at=self._clock.now())
+        elif phase == "machine":
+            running.machine = uniqueid
         elif phase == "ended":
+            if outcome == MACHINE and running.machine:
+                # The agent has gone; the message is still being left, and its channel tells how it went.
+                return
             if outcome == AGI_LOST:
                 # No agent's fault, and the next would be rung for nothing just the same.
                 self._held_until = self._clock.now() + timedelta(seconds=_AGI_LOST_PAUSE_SECONDS)
@@ -403,7 +462,7 @@ class Dialer:
         known = self._running.get(channel_id)
         if known is not None and known.ended is not None:
             return
-        if channel_id in live:
+        if channel_id in live or (known is not None and known.machine in live):
             self._absent_since.pop(channel_id, None)
             self._running.setdefault(channel_id, _Running(attempt, now, unanswered=False))
             return
@@ -417,11 +476,12 @@ class Dialer:
             # Another dialer's, and its lease still holds: its Originate may be on its way.
             return
         result = _FOUND[evidence]
+        detail = f"found out: {evidence.name.lower()}"
+        if known is not None and known.machine and result is AttemptState.ANSWERED:
+            result, detail = AttemptState.MACHINE, f"{MACHINE}_CUT"
         if result is AttemptState.UNKNOWN and attempt.state is AttemptState.UNKNOWN:
             return
         self._absent_since.pop(channel_id, None)
         log.warning("callback %s: of attempt %s was found out: %s", callback.id, attempt.id, evidence.name)
-        self._running[channel_id] = _Running(
-            attempt, now, unanswered=False, ended=(result, f"found out: {evidence.name.lower()}")
-        )
+        self._running[channel_id] = _Running(attempt, now, unanswered=False, ended=(result, detail))
         await self._store_end(channel_id)

@@ -10,6 +10,11 @@ from ami_bridge.core.callbacks import AttemptState, RetryPolicy
 #: The AGI did not answer, so nobody could tell the agent whom to ring.
 AGI_LOST = "AGI_LOST"
 
+#: A machine has answered; whether the message was left whole is told when its channel ends.
+MACHINE = "MACHINE"
+#: The customer was on the line and no agent came within the queue's longest wait: within the hour once more.
+NOBODY_CAME = "LATER1"
+
 # FR_OUTCOME of the context "callback-briefing" and what follows it: DIALSTATUS of the customer's leg
 # (https://docs.asterisk.org, application Dial), or why it was not dialled.
 _OUTCOMES = {
@@ -24,6 +29,9 @@ _OUTCOMES = {
     # What the agent keyed in after the talk; see agi/steps/outcome.py.
     "REFUSED_BY_CUSTOMER": AttemptState.REFUSED,
     "WRONG_NUMBER": AttemptState.WRONG_NUMBER,
+    f"{MACHINE}_WHOLE": AttemptState.MACHINE,
+    f"{MACHINE}_CUT": AttemptState.MACHINE,
+    MACHINE: AttemptState.MACHINE,
     "DECLINED": AttemptState.AGENT_DECLINED,
     "AGENT_LEFT": AttemptState.AGENT_DECLINED,
     # Our own fault, not the agent's, who took it and heard nothing.

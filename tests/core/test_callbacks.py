@@ -24,6 +24,7 @@ from ami_bridge.core.callbacks import (
     IllegalTransition,
     RetryPolicy,
 )
+from ami_bridge.core.sparing import agents_to_spare
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 POLICY = RetryPolicy(max_attempts=3, delays_minutes=(5, 30))
@@ -180,9 +181,9 @@ def test_agents_who_have_just_not_taken_it_are_spared_for_the_first_delay() -> N
         replace(tried(AttemptState.NO_ANSWER), agent="103", finished_at=NOW + minutes(2)),
         replace(tried(AttemptState.DIALING), agent="104"),
     ]
-    assert core.agents_to_spare(attempts, NOW + minutes(4.9), POLICY) == {"101", "102"}
-    assert core.agents_to_spare(attempts, NOW + minutes(5), POLICY) == {"102"}
-    assert core.agents_to_spare(attempts, NOW + minutes(7), POLICY) == frozenset()
+    assert agents_to_spare(attempts, NOW + minutes(4.9), POLICY) == {"101", "102"}
+    assert agents_to_spare(attempts, NOW + minutes(5), POLICY) == {"102"}
+    assert agents_to_spare(attempts, NOW + minutes(7), POLICY) == frozenset()
 
 
 def test_a_connected_attempt_is_counted_once() -> None:

@@ -61,6 +61,24 @@ async def test_a_callback_is_taken_in_hand_and_nobody_else_gets_it(
     assert trail == [("anna", "callback.take"), ("anna", "callback.take"), ("boss", "callback.give_back")]
 
 
+async def test_a_callback_is_kept_for_one_agent(stranger: TestClient, store: Store) -> None:
+    """An agent who has it in hand and says "now" is rung for it; a supervisor gives it to another, or to all."""
+    await add_user(store, "anna", extension="101")
+    await add_user(store, "pyotr", extension="102")
+    await add_user(store, "boss", "supervisor")
+    anna, pyotr, boss = [await token_of(store, name) for name in ("anna", "pyotr", "boss")]
+    made = await make_callback(store)
+    await act(stranger, made.id, "take", json={}, headers=anna)
+    called = await act(stranger, made.id, "call-now", headers=anna)
+    assert (called["state"], called["assigned_to"]) == ("queued", "101")
+    await act(stranger, made.id, "assign", 403, json={"agent": "102"}, headers=pyotr)
+    assert (await act(stranger, made.id, "assign", json={"agent": "102"}, headers=boss))[
+        "assigned_to"
+    ] == "102"
+    await act(stranger, made.id, "assign", 400, json={"agent": "103"}, headers=boss)
+    assert (await act(stranger, made.id, "assign", json={}, headers=pyotr))["assigned_to"] == ""
+
+
 async def test_two_requests_of_one_number_are_not_in_two_hands(desk: TestClient, store: Store) -> None:
     first, second = await make_callback(store, "k1"), await make_callback(store, "k2")
     await act(desk, first.id, "take", json={})

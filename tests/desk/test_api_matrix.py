@@ -39,6 +39,7 @@ BODIES: dict[str, dict[str, Any] | bytes] = {
     "settle_line": {"comment": "x", "verdict": "pass"},
     "take_callback": {},
     "reschedule_callback": {"due_at": LATER},
+    "assign_callback": {},
     "amend_callback": {"name_text": "x"},
     "cancel_callback": {},
     "close_reached": {},

@@ -99,7 +99,7 @@ class Reception:
         items = tuple(raw_event("CoreShowChannel", {"Uniqueid": uniqueid}) for uniqueid in sorted(self.live))
         return ActionResult("CoreShowChannels", True, "", items=items, complete=complete)
 
-    async def tell(self, fact_phase: str, channel_id: str, result: str = "") -> None:
+    async def tell(self, fact_phase: str, channel_id: str, result: str = "", attempt: str = "") -> None:
         """The dialplan reports on an attempt, see the context "callback-briefing"."""
         headers = {
             "UserEvent": "FourthRing",
@@ -109,6 +109,7 @@ class Reception:
             "Linkedid": channel_id,
             "Channel": "Local/101@callback-agent-00000001;1",
             "Result": result,
+            "Attempt": attempt,
         }
         await self.dialer._take(raw_event("UserEvent", headers, self.clock.now()))
 

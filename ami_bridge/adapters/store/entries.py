@@ -73,6 +73,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Halt:
+    """No callback is dialled since ``at``, because of ``reason``."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallMark:
     """Something that a person did at the desk about a call, kept as it was: nothing is ever changed.
 

@@ -34,13 +34,14 @@ from ami_bridge.adapters.store.entries import (
 from ami_bridge.adapters.store.memory_accounts import MemoryAccounts
 from ami_bridge.adapters.store.memory_hooks import MemoryHooks
 from ami_bridge.adapters.store.memory_marks import MemoryMarks
+from ami_bridge.adapters.store.memory_outgoing import MemoryOutgoing
 from ami_bridge.adapters.store.memory_persons import MemoryPersons
 from ami_bridge.adapters.store.memory_promises import MemoryPromises
 from ami_bridge.adapters.store.port import KEPT_CHANGES, KEPT_REQUESTS
 from ami_bridge.adapters.store.sight import Place, Sight, extensions_of
 
 
-class MemoryStore(MemoryMarks, MemoryAccounts, MemoryHooks, MemoryPromises, MemoryPersons):
+class MemoryStore(MemoryMarks, MemoryOutgoing, MemoryAccounts, MemoryHooks, MemoryPromises, MemoryPersons):
     """:class:`ami_bridge.adapters.store.port.Store` in dictionaries."""
 
     def __init__(self) -> None:

@@ -34,6 +34,7 @@ from ami_bridge.adapters.store.entries import (
     WebhookEntry,
 )
 from ami_bridge.adapters.store.mark_port import MarkStore
+from ami_bridge.adapters.store.outgoing_port import OutgoingStore
 from ami_bridge.adapters.store.sight import Place, Sight
 from ami_bridge.core.callbacks import (
     Attempt,
@@ -453,7 +454,17 @@ class HookStore(Protocol):
         """Forget those that arrived or were given up before then; returns how many."""
 
 
-class Store(CallStore, CallbackStore, PromiseStore, MarkStore, DeskStore, AccountStore, HookStore, Protocol):
+class Store(
+    CallStore,
+    CallbackStore,
+    PromiseStore,
+    OutgoingStore,
+    MarkStore,
+    DeskStore,
+    AccountStore,
+    HookStore,
+    Protocol,
+):
     """The whole port."""
 
     async def open(self) -> None:

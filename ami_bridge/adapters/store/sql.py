@@ -13,11 +13,14 @@ from ami_bridge.adapters.store.sql_calls import SqlCalls
 from ami_bridge.adapters.store.sql_desk import SqlDesk
 from ami_bridge.adapters.store.sql_hooks import SqlHooks
 from ami_bridge.adapters.store.sql_marks import SqlMarks
+from ami_bridge.adapters.store.sql_outgoing import SqlOutgoing
 from ami_bridge.adapters.store.sql_persons import SqlPersons
 from ami_bridge.adapters.store.sql_promises import SqlPromises
 
 
-class SqlStore(SqlCalls, SqlCallbacks, SqlPersons, SqlPromises, SqlDesk, SqlMarks, SqlAccounts, SqlHooks):
+class SqlStore(
+    SqlCalls, SqlCallbacks, SqlPersons, SqlPromises, SqlOutgoing, SqlDesk, SqlMarks, SqlAccounts, SqlHooks
+):
     """:class:`ami_bridge.adapters.store.port.Store` on a database.
 
     ``url`` is SQLAlchemy's: ``sqlite+aiosqlite:////abs/path.db`` or ``postgresql+asyncpg://user@host/name``.

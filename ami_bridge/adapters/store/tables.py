@@ -160,6 +160,7 @@ callback = sa.Table(
     _text("time_zone"),
     _text("origin"),
     sa.Column("merged_into", sa.Text()),
+    _text("assigned_to"),
     sa.Column("promised_at", Instant()),
     sa.Column("due_at", Instant()),
     sa.Column("expires_at", Instant()),
@@ -259,6 +260,15 @@ attempt = sa.Table(
     sa.Column("finished_at", Instant()),
     _text("detail"),
     sa.Index("ix_attempt_callback_id", "callback_id"),
+    sa.Index("ix_attempt_started_at", "started_at"),
+)
+halt = sa.Table(
+    "halt",
+    metadata,
+    sa.Column("key", sa.Text(), primary_key=True),
+    sa.Column("at", Instant(), nullable=False),
+    _text("by"),
+    _text("reason"),
 )
 _one_each("uq_attempt_number_open", attempt.c.number, OPEN_ATTEMPT)
 # A person talks to one customer at a time, however many dialers see him free (S4).
