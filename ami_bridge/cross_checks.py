@@ -18,6 +18,7 @@ def cross_faults(document: Mapping[str, Any]) -> list[str]:
         *_shared_dids(document),
         *_missing_names(document),
         *_unspoken_languages(document),
+        *_browser_phones(document),
     ]
 
 
@@ -71,6 +72,25 @@ def _unspoken_languages(document: Mapping[str, Any]) -> Iterator[str]:
                     f"departments.{key}.did_languages.{did}: '{key}' does not speak '{language}'; "
                     f"add it to departments.{key}.more_languages"
                 )
+
+
+def _browser_phones(document: Mapping[str, Any]) -> Iterator[str]:
+    if _table(document, "webrtc").get("enabled") is not True:
+        return
+    network, agents = _table(document, "network"), _table(document, "agents")
+    port = network.get("websocket_port", 8088)
+    for key, usual in (("ami_port", 5038), ("agi_port", 4573), ("desk_port", 8080)):
+        if network.get(key, usual) == port:
+            yield f"network.websocket_port {port} is {key} already; change one of them"
+    for name in _table(document, "trunks"):
+        # The PBX knows a carrier by its address, and the desk hands the browsers' calls on from this one.
+        if _table(_table(document, "trunks"), name).get("address") == network.get("address", ""):
+            yield (
+                f"trunks.{name}.address is network.address: browser phones would be taken for that carrier; "
+                "give one of them another address"
+            )
+    if not any(_table(agents, extension).get("webrtc") is True for extension in agents):
+        yield "webrtc.enabled is true, but no agent has a browser phone; write webrtc = true in [agents.X] of those"
 
 
 def _departments(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -13,6 +13,7 @@ from ami_bridge.adapters.store import AgentEntry, DepartmentEntry, SqlStore, Sto
 from ami_bridge.errors import FourthRingError
 from ami_bridge.pbx.private_pbx import PbxNotRunning, PrivatePbx
 from ami_bridge.settings import Agent, Settings
+from ami_bridge.webrtc_settings import WEB_SUFFIX
 
 
 async def save_directory(settings: Settings, store: Store) -> None:
@@ -140,4 +141,4 @@ def registered_phones(settings: Settings) -> set[str] | None:
     except (PbxNotRunning, FourthRingError):
         return None
     words = (line.split() for line in listing.splitlines() if line.strip().startswith("Contact:"))
-    return {parts[1].split("/", 1)[0] for parts in words if len(parts) > 1}
+    return {parts[1].split("/", 1)[0].removesuffix(WEB_SUFFIX) for parts in words if len(parts) > 1}

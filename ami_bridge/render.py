@@ -27,6 +27,7 @@ from ami_bridge.pbx.paths import PbxPaths
 from ami_bridge.resources import shipped_folder
 from ami_bridge.settings import Settings
 from ami_bridge.supervising import RING_SECONDS
+from ami_bridge.webrtc_settings import web_endpoint
 
 # One AGI request plans one turn; more than this and the dialplan goes on alone. Whole seconds, at most
 # three: the time that a caller may wait because of us.
@@ -133,13 +134,8 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "supervise_ring_seconds": RING_SECONDS,
         "language_key": settings.languages_by.key,
         "default_department": next(iter(settings.departments)),
-        "agents": {
-            extension: {
-                "name": agent.names.get(settings.company.language) or next(iter(agent.names.values())),
-                "secret": secrets.read_secret(settings, secrets.sip_secret(extension)),
-            }
-            for extension, agent in settings.agents.items()
-        },
+        "webrtc": settings.webrtc,
+        "agents": {extension: _agent(settings, extension) for extension in settings.agents},
         "secrets": {
             "ami_bridge": secrets.read_secret(settings, secrets.AMI_BRIDGE),
             "ami_dialer": secrets.read_secret(settings, secrets.AMI_DIALER),
@@ -156,6 +152,17 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "spool": spool_folder(settings),
         "directories": paths.directories(),
         "unread_events": [name for name in UNREAD_EVENTS if name not in READ_EVENTS],
+    }
+
+
+def _agent(settings: Settings, extension: str) -> dict[str, Any]:
+    names = settings.agents[extension].names
+    web = settings.has_browser_phone(extension)
+    return {
+        "name": names.get(settings.company.language) or next(iter(names.values())),
+        "secret": secrets.read_secret(settings, secrets.sip_secret(extension)),
+        "web": web_endpoint(extension) if web else "",
+        "web_secret": secrets.read_secret(settings, secrets.web_secret(extension)) if web else "",
     }
 
 

@@ -48,6 +48,11 @@ def read_foreign_secret(settings: Settings, name: str) -> str:
     return value
 
 
+def web_secret(extension: str) -> str:
+    """The name of the secret with which the browser phone of ``extension`` registers."""
+    return f"web-{extension}"
+
+
 def read_secret(settings: Settings, name: str) -> str:
     """Return the secret ``name``, from the environment first, else from its file.
 

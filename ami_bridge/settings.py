@@ -37,6 +37,7 @@ from ami_bridge.setting_types import (
     fit_for_dialplan,
 )
 from ami_bridge.voice_settings import Greeting, LanguageChoice, OwnVoices, Voice
+from ami_bridge.webrtc_settings import WebRtc
 
 
 class Company(Section):
@@ -64,6 +65,7 @@ class Network(Section):
     ami_port: Port = 5038
     agi_port: Port = 4573
     desk_port: Port = 8080
+    websocket_port: Port = 8088
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
@@ -219,6 +221,7 @@ class Agent(Section):
     names: dict[Language, SpokenName] = Field(min_length=1)
     positions: dict[Language, SpokenName] = Field(default={})
     phrases: dict[Language, dict[str, str]] = Field(default={})
+    webrtc: bool = False
 
 
 class Settings(Section):
@@ -246,6 +249,7 @@ class Settings(Section):
     languages_by: LanguageChoice = LanguageChoice()
     greeting: Greeting = Greeting()
     own_voices: OwnVoices = OwnVoices()
+    webrtc: WebRtc = WebRtc()
 
     @model_validator(mode="after")
     def _holidays_known(self) -> Self:
@@ -320,6 +324,10 @@ class Settings(Section):
         """The department that answers ``did`` (digits, no plus), or None."""
         digits = did.removeprefix("+")
         return next((key for key, department in self.departments.items() if digits in department.dids), None)
+
+    def has_browser_phone(self, extension: str) -> bool:
+        """Whether the agent ``extension`` may also use the browser as a phone."""
+        return self.webrtc.enabled and extension in self.agents and self.agents[extension].webrtc
 
     def trunk_out(self) -> str:
         """The trunk over which callbacks leave: the first that is configured."""

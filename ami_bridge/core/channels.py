@@ -34,6 +34,7 @@ _HELPERS = frozenset(
         "Null",
     }
 )
+_BROWSER = "-web"
 MOST_HOPS = 40  # a chain of Local channels longer than this is a loop
 
 RINGING, UP = 5, 6
@@ -45,9 +46,15 @@ def technology_of(channel: str) -> str:
 
 
 def endpoint_of(channel: str) -> str:
-    """``101`` of ``PJSIP/101-0000002a``; ``101@queue-member`` of a Local half."""
+    """``101`` of ``PJSIP/101-0000002a``; ``101@queue-member`` of a Local half.
+
+    ``101-web`` is the second endpoint of an agent who may also use a browser as a phone: the same person.
+    """
     rest = channel.partition("/")[2].partition(";")[0].partition("<")[0]
-    return rest.rpartition("-")[0] or rest
+    endpoint = rest.rpartition("-")[0] or rest
+    if endpoint.endswith(_BROWSER) and endpoint.removesuffix(_BROWSER).isdecimal():
+        return endpoint.removesuffix(_BROWSER)
+    return endpoint
 
 
 def is_party(channel: str) -> bool:

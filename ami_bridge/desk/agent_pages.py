@@ -23,6 +23,7 @@ from ami_bridge.desk.auth import read_form
 from ami_bridge.desk.keys import SETTINGS, STORE
 from ami_bridge.desk.live import FEED
 from ami_bridge.desk.pages import LANGUAGES, Page, page_of, reader_of
+from ami_bridge.desk.phone_pages import colleagues_of, with_microphone
 from ami_bridge.desk.rights import Account, Role, Scope, needs
 from ami_bridge.desk.shapes import NoteIn
 from ami_bridge.desk.talk_api import HANDED
@@ -120,7 +121,10 @@ async def desk(request: web.Request) -> web.Response:
     if wanted := request.query.get("call"):
         shown = await _card(request, page, wanted)
     nothing: dict[str, Any] = {"calls": [], "callbacks": []}
-    return page.draw("agent.html", first=first, nothing=nothing, **shown, **await _side(request, page))
+    colleagues = colleagues_of(account, page.settings, agent_names(page.settings, page.language))
+    side = await _side(request, page)
+    drawn = page.draw("agent.html", first=first, nothing=nothing, colleagues=colleagues, **shown, **side)
+    return drawn if colleagues is None else with_microphone(drawn)
 
 
 @needs(Role.AGENT, Scope.CALLS_READ)

@@ -48,6 +48,7 @@ from ami_bridge.desk.login import add_login
 from ami_bridge.desk.oidc_pages import add_oidc
 from ami_bridge.desk.openapi import openapi
 from ami_bridge.desk.pages import LANGUAGES, add_pages
+from ami_bridge.desk.phone_pages import add_phone_pages
 from ami_bridge.desk.record_pages import add_record_pages
 from ami_bridge.desk.rights import check_routes
 from ami_bridge.desk.supervise_pages import add_supervise_pages
@@ -118,6 +119,7 @@ def create_app(
     add_talk_pages(app)
     add_day_pages(app)
     add_etiquette_pages(app)
+    add_phone_pages(app)
     add_board_pages(app)
     add_record_pages(app)
     add_supervise_pages(app)

@@ -29,13 +29,15 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+#: A page that needs one of these says so itself (phone_pages.py).
+_POLICY = "Permissions-Policy", "camera=(), microphone=(), geolocation=()"
 
 
 async def safe_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal ``on_response_prepare``: also streams and files pass here."""
     response.headers.update(_HEADERS)
+    response.headers.setdefault(*_POLICY)
     # aiohttp would name itself and Python with their versions.
     response.headers["Server"] = "fourthring"
     if not request.path.startswith("/static/"):

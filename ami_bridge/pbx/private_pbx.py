@@ -78,6 +78,8 @@ class PrivatePbx:
             Port("udp", address, network.sip_port, "network.sip_port"),
             Port("tcp", address, network.ami_port, "network.ami_port"),
         ]
+        if settings.webrtc.enabled:
+            ports.append(Port("tcp", address, network.websocket_port, "network.websocket_port"))
         return cls(PbxPaths.in_state(settings.state_folder), ports)
 
     @property

@@ -33,7 +33,7 @@ def free_block(first_port: int) -> int:
     """``first_port``, or the next block of ports when another run of these tests holds it."""
     for block in range(first_port, first_port + 5 * 500, 500):
         ports = [Port("udp", "127.0.0.1", block, "sip")]
-        ports += [Port("tcp", "127.0.0.1", block + more, "services") for more in (1, 2, 3)]
+        ports += [Port("tcp", "127.0.0.1", block + more, "services") for more in (1, 2, 3, 4)]
         if all(holder_of(port) is None for port in ports):
             return block
     raise RuntimeError(f"every block of ports from {first_port} is held; end the earlier runs")
@@ -69,6 +69,7 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
         ami_port=first_port + 1,
         agi_port=first_port + 2,
         desk_port=first_port + 3,
+        websocket_port=first_port + 4,
         rtp_ports=[first_port + 1000, first_port + 1998],
     )
     document["trunks"]["carrier"]["port"] = first_port + 10
@@ -155,6 +156,8 @@ async def stage(state_folder: Path) -> AsyncIterator[Stage]:
     document = configuration(state_folder / "s", free_block(FIRST_PORT))
     # Here alone: elsewhere a callback ends when the customer hangs up.
     document["callback"]["ask_outcome"] = True
+    document["webrtc"] = {"enabled": True}
+    document["agents"]["103"]["webrtc"] = True
     config = write_configuration(state_folder, document)
     async with Stage(config) as running:
         yield running

@@ -1,0 +1,331 @@
+// The browser as a phone, on the agent's page: SIP by JsSIP over the desk's own WebSocket, sound by WebRTC.
+// Its state stands in data-state of #phone: off, connecting, ready, calling, ringing, talking. The card beside it
+// knows nothing of this: it follows the telephone system's own events, whichever phone rings.
+"use strict";
+(() => {
+  const place = document.getElementById("phone");
+  if (!place) return;
+  const part = (name) => place.querySelector(`[data-phone=${name}]`);
+  const word = (key) => document.getElementById("phone-words").content.querySelector(`[data-word=${key}]`)?.textContent ?? key;
+  const voice = part("voice");
+  const KEPT = "phone";
+  const SWITCH_ON_AGAIN = "phone-on";
+  const LEVELS_MS = 100;
+  const FLOOR_DB = 60; // the meters show from -60 dB to full level
+  let agent = null;    // JsSIP's user agent while the phone is on
+  let session = null;  // the one call
+  let microphone = null;
+  let sound = null;    // the AudioContext of meters and ringing
+  let meters = [];
+  let unlock = null;   // gives this browser's one phone back to its other tabs
+
+  // What is kept in this browser ---------------------------------------------------------------------------
+  const chosen = () => { try { return JSON.parse(localStorage.getItem(KEPT)) || {}; } catch { return {}; } };
+  const keep = (more) => { try { localStorage.setItem(KEPT, JSON.stringify({ ...chosen(), ...more })); } catch { /* only for this page then */ } };
+  const remember = (on) => { try { sessionStorage.setItem(SWITCH_ON_AGAIN, on ? "yes" : ""); } catch { /* asked again then */ } };
+  const remembered = () => { try { return sessionStorage.getItem(SWITCH_ON_AGAIN) === "yes"; } catch { return false; } };
+
+  // What is shown ------------------------------------------------------------------------------------------
+  function show(state) {
+    const focused = place.contains(document.activeElement) && document.activeElement;
+    place.dataset.state = state;
+    part("state").textContent = word(state === "talking" && session?.isOnHold().local ? "held" : state);
+    for (const each of place.querySelectorAll("[data-in]")) each.hidden = !each.dataset.in.split(" ").includes(state);
+    // The button that had the keyboard is gone: give it to what comes first now, not to the top of the page.
+    if (focused && focused.closest("[hidden]")) place.querySelector("[data-in]:not([hidden]) button, button[data-in]:not([hidden])")?.focus();
+  }
+  function tell(key) {
+    const fault = part("fault");
+    fault.textContent = key ? word(key) : "";
+    fault.hidden = !key;
+  }
+  function press(name, on) { part(name).setAttribute("aria-pressed", String(on)); }
+
+  // The microphone -----------------------------------------------------------------------------------------
+  const REFUSED = { NotAllowedError: "mic_refused", SecurityError: "mic_refused", NotFoundError: "mic_none",
+    OverconstrainedError: "mic_none", NotReadableError: "mic_busy", AbortError: "mic_busy" };
+  async function openMicrophone() {
+    if (!navigator.mediaDevices) { tell("mic_insecure"); return null; }
+    const wanted = chosen().microphone;
+    const how = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+    try {
+      return await navigator.mediaDevices.getUserMedia({ audio: wanted ? { ...how, deviceId: { exact: wanted } } : how });
+    } catch (fault) {
+      if (fault.name === "OverconstrainedError" && wanted) { keep({ microphone: "" }); return openMicrophone(); } // it was unplugged
+      tell(REFUSED[fault.name] || "mic_busy");
+      return null;
+    }
+  }
+  function closeMicrophone() {
+    microphone?.getTracks().forEach((track) => track.stop());
+    microphone = null;
+  }
+  async function useSpeaker() {
+    if (voice.setSinkId) await voice.setSinkId(chosen().speaker || "").catch(() => keep({ speaker: "" }));
+    if (sound?.setSinkId) await sound.setSinkId(chosen().speaker || "").catch(() => {});
+  }
+  async function listDevices() {
+    if (!navigator.mediaDevices) return;
+    const found = await navigator.mediaDevices.enumerateDevices();
+    for (const [name, kind] of [["microphone", "audioinput"], ["speaker", "audiooutput"]]) {
+      const list = part(name);
+      const own = found.filter((each) => each.kind === kind && each.deviceId && each.deviceId !== "default");
+      list.replaceChildren(new Option(word("system_default"), ""), ...own.map((each) => new Option(each.label || each.deviceId.slice(0, 8), each.deviceId)));
+      list.value = own.some((each) => each.deviceId === chosen()[name]) ? chosen()[name] : "";
+    }
+    part("speaker").closest("label").hidden = !voice.setSinkId;
+  }
+  async function deviceChosen(event) {
+    keep({ [event.target.dataset.phone]: event.target.value });
+    await useSpeaker();
+    const sender = session?.connection?.getSenders().find((each) => each.track?.kind === "audio");
+    if (event.target.dataset.phone !== "microphone" || !sender) return;
+    const other = await openMicrophone();
+    if (!other) return;
+    other.getAudioTracks()[0].enabled = !session.isMuted().audio;
+    await sender.replaceTrack(other.getAudioTracks()[0]);
+    closeMicrophone();
+    microphone = other;
+    watchLevels();
+  }
+
+  // Levels and ringing -------------------------------------------------------------------------------------
+  function watchLevels() {
+    meters.forEach((each) => each.source.disconnect());
+    meters = [];
+    for (const [name, stream] of [["level-own", microphone], ["level-other", voice.srcObject]]) {
+      if (!stream?.getAudioTracks().length) continue;
+      const source = sound.createMediaStreamSource(stream);
+      const heard = sound.createAnalyser();
+      heard.fftSize = 1024;
+      source.connect(heard);
+      meters.push({ source, heard, meter: part(name), samples: new Float32Array(heard.fftSize) });
+    }
+  }
+  setInterval(() => {
+    for (const each of meters) {
+      each.heard.getFloatTimeDomainData(each.samples);
+      const power = each.samples.reduce((sum, sample) => sum + sample * sample, 0) / each.samples.length;
+      each.meter.value = power > 0 ? Math.max(0, 1 + (10 * Math.log10(power)) / FLOOR_DB) : 0;
+    }
+  }, LEVELS_MS);
+
+  let ringing = null;
+  function ring(on) {
+    clearInterval(ringing);
+    ringing = null;
+    if (!on) return;
+    const once = () => {
+      if (sound.state !== "running") return; // the browser wants a key or a click on the page first
+      const tone = sound.createOscillator();
+      const volume = sound.createGain();
+      tone.frequency.value = 425;
+      volume.gain.value = 0.12;
+      tone.connect(volume).connect(sound.destination);
+      tone.start();
+      tone.stop(sound.currentTime + 1);
+    };
+    once();
+    ringing = setInterval(once, 3000);
+  }
+
+  // On and off ---------------------------------------------------------------------------------------------
+  // One phone a browser: two tabs would take the calls from each other.
+  function claim() {
+    if (!navigator.locks) return Promise.resolve(true);
+    return new Promise((done) => navigator.locks.request("fourthring-phone", { ifAvailable: true }, (lock) => {
+      done(Boolean(lock));
+      return lock ? new Promise((free) => { unlock = free; }) : null;
+    }));
+  }
+  const loaded = () => window.JsSIP || new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = place.dataset.library;
+    script.addEventListener("load", () => done(window.JsSIP));
+    script.addEventListener("error", failed);
+    document.head.append(script);
+  });
+
+  async function switchOn() {
+    if (agent || place.dataset.state !== "off") return;
+    tell("");
+    show("connecting");
+    try {
+      if (!(await claim())) { tell("other_tab"); return off(); }
+      microphone = await openMicrophone(); // asks now, not when somebody waits
+      if (!microphone) return off();
+      closeMicrophone();
+      sound = sound || new AudioContext();
+      sound.resume().catch(() => {});
+      await Promise.all([listDevices(), useSpeaker()]);
+      const [sip, answer] = await Promise.all([loaded(), fetch("/agent/phone/registration", {
+        method: "POST", headers: JSON.parse(document.body.getAttribute("hx-headers")) })]);
+      if (!answer.ok) throw new Error(answer.status);
+      register(sip, await answer.json());
+      remember(true);
+    } catch {
+      tell("phone_failed");
+      off();
+    }
+  }
+
+  function register(sip, own) {
+    const way = location.origin.replace(/^http/, "ws") + "/agent/phone/ws";
+    agent = new sip.UA({
+      sockets: [new sip.WebSocketInterface(way)],
+      uri: `sip:${own.user}@${own.domain}`,
+      authorization_user: own.user,
+      password: own.password,
+      user_agent: "FourthRing browser",
+      session_timers: false,
+      register_expires: 120,
+      connection_recovery_min_interval: 1,
+      connection_recovery_max_interval: 10,
+    });
+    const idle = (state) => { if (!session) show(state); };
+    agent.on("registered", () => { tell(""); idle("ready"); });
+    agent.on("unregistered", () => idle("connecting"));
+    agent.on("registrationFailed", () => { tell("phone_failed"); idle("connecting"); });
+    agent.on("disconnected", () => idle("connecting"));
+    agent.on("newRTCSession", (event) => taken(event.session, event.originator === "remote"));
+    agent.start();
+  }
+
+  function off() {
+    agent?.stop(); // ends the call and takes the registration back
+    agent = null;
+    unlock?.();
+    unlock = null;
+    remember(false);
+    show("off");
+  }
+
+  // A call -------------------------------------------------------------------------------------------------
+  function taken(call, incoming) {
+    if (session) return call.terminate({ status_code: 486 }); // one call at a time (S4)
+    session = call;
+    tell("");
+    const other = call.remote_identity;
+    part("who").textContent = [other.display_name, other.uri.user].filter((text, at, all) => text && all.indexOf(text) === at).join(" · ");
+    call.on("icecandidate", (found) => { if (found.candidate.type === "host") setTimeout(found.ready, 50); });
+    call.on("peerconnection", listen);
+    if (call.connection) listen();
+    for (const kind of ["accepted", "confirmed", "hold", "unhold", "muted", "unmuted"]) call.on(kind, talking);
+    for (const kind of ["ended", "failed"]) call.on(kind, ended);
+    show(incoming ? "ringing" : "calling");
+    ring(incoming);
+  }
+
+  function listen() {
+    session.connection.addEventListener("track", (event) => {
+      voice.srcObject = event.streams[0] || new MediaStream([event.track]);
+      voice.play().catch(() => {}); // the page has been clicked on: a call was answered
+      watchLevels();
+    });
+  }
+
+  async function answer() {
+    if (place.dataset.state !== "ringing" || !session || session.isEstablished()) return;
+    const call = session;
+    const opened = await openMicrophone(); // refused: it rings on, and another phone or the queue answers
+    if (!opened) return;
+    if (session !== call) { opened.getTracks().forEach((track) => track.stop()); return; } // the caller gave up meanwhile
+    microphone = opened;
+    sound.resume().catch(() => {});
+    call.answer({ mediaStream: microphone, pcConfig: { iceServers: [] } });
+    ring(false);
+  }
+
+  async function call(number) {
+    if (session || !number) return;
+    const opened = await openMicrophone();
+    if (!opened) return;
+    if (session) { opened.getTracks().forEach((track) => track.stop()); return; } // somebody rang meanwhile
+    microphone = opened;
+    agent.call(`sip:${number}@${agent.configuration.uri.host}`, { mediaStream: microphone, pcConfig: { iceServers: [] } });
+  }
+
+  function talking() {
+    if (!session) return;
+    ring(false);
+    press("hold", session.isOnHold().local);
+    press("mute", session.isMuted().audio);
+    show("talking");
+  }
+
+  function ended() {
+    session = null;
+    ring(false);
+    closeMicrophone();
+    meters.forEach((each) => { each.source.disconnect(); each.meter.value = 0; });
+    meters = [];
+    voice.srcObject = null;
+    place.removeAttribute("data-asking");
+    press("hold", false);
+    press("mute", false);
+    part("keypad").open = false;
+    show(agent?.isRegistered() ? "ready" : agent ? "connecting" : "off");
+  }
+
+  // What one can do with it --------------------------------------------------------------------------------
+  const number = () => part("number").value.trim().split(" ")[0].replace(/[^0-9*]/g, "");
+  const keys = (digits) => session?.sendDTMF(digits, { transportType: "RFC2833", duration: 120, interToneGap: 80 });
+  function putThrough() {
+    const to = number();
+    if (!to) { tell("whom"); return part("number").focus(); }
+    const refused = () => tell("not_put_through");
+    session.refer(`sip:${to}@${agent.configuration.uri.host}`, { eventHandlers: { requestFailed: refused, failed: refused } });
+  }
+  function ask() {
+    const to = number();
+    if (!to) { tell("whom"); return part("number").focus(); }
+    // The PBX's own attended transfer (features.conf): the caller hears music meanwhile. The number waits until it listens.
+    keys("*2");
+    setTimeout(keys, 900, to);
+    place.dataset.asking = to;
+  }
+  const acts = {
+    on: switchOn,
+    off,
+    answer,
+    hangup: () => session?.terminate(),
+    hold: () => (session.isOnHold().local ? session.unhold() : session.hold()),
+    mute: () => (session.isMuted().audio ? session.unmute({ audio: true }) : session.mute({ audio: true })),
+    call: () => call(number()),
+    through: putThrough,
+    ask,
+    complete: () => { keys("*2"); place.removeAttribute("data-asking"); },
+    back: () => { keys("*1"); place.removeAttribute("data-asking"); },
+  };
+  place.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button?.dataset.act) { tell(""); acts[button.dataset.act](); }
+    if (button?.dataset.digit) keys(button.dataset.digit);
+  });
+  part("dial").addEventListener("submit", (event) => {
+    event.preventDefault();
+    acts[place.dataset.state === "talking" ? "through" : "call"]();
+  });
+  for (const name of ["microphone", "speaker"]) part(name).addEventListener("change", deviceChosen);
+  navigator.mediaDevices?.addEventListener("devicechange", listDevices);
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "F9" || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    const state = place.dataset.state;
+    if (state === "ringing") answer();
+    if (state === "talking") acts[event.shiftKey ? "mute" : "hold"]();
+  });
+  // A browser lets nothing sound before the page was touched.
+  document.addEventListener("pointerdown", () => sound?.resume().catch(() => {}));
+  // Leaving the page ends the call: ask first, and let links of this page open beside it.
+  addEventListener("beforeunload", (event) => { if (session) event.preventDefault(); });
+  addEventListener("pagehide", () => agent?.stop());
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='/']");
+    if (link && session) link.target = "_blank";
+    else if (link?.target) link.removeAttribute("target");
+  }, true);
+
+  show("off");
+  if (remembered()) switchOn();
+})();

@@ -1,0 +1,232 @@
+"""The browser as a phone: Chromium with a microphone that says known words, a caller on a real SIP phone."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.async_api import async_playwright
+
+from ami_bridge.adapters.store import SqlStore
+from ami_bridge.demo.ear import Ear
+from ami_bridge.demo.hearing import RATE, SILENCE_LEVEL, Match, Samples, correlate, load_wav
+from ami_bridge.demo.prompts import ExpectedPrompts
+from ami_bridge.demo.softphone import AnswerMode, PhoneState, Softphone
+from ami_bridge.demo.stage import Stage
+from tests.pbx.browser import CHROMIUM_OPTIONS, Screen, Screens, add_user, chromium
+from tests.pbx.calls import eventually, now, record_of, spoken
+
+pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
+
+WAIT_MS = 20_000
+#: Chromium leaves loopback out of its candidates unless told otherwise, and would ask the network for *.local names.
+LOOPBACK = ["--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"]
+#: Echo cancelling and level control in the browser, its jitter buffer and A-law change the waves of speech: the same
+#: words still give this much on the mean of their slices, others 0.2 to 0.3.
+SAME_WORDS = 0.6
+
+# In the page, from the test alone: keep every connection, and what is heard as 8,000 samples a second.
+WATCH = """() => {
+  window.connections = [];
+  const Own = window.RTCPeerConnection;
+  window.RTCPeerConnection = function (...how) { const made = new Own(...how); connections.push(made); return made; };
+  window.RTCPeerConnection.prototype = Own.prototype;
+}"""
+RECORD = """() => {
+  const context = new AudioContext({ sampleRate: 8000 });
+  const tap = context.createScriptProcessor(1024, 1, 1);
+  window.heard = [];
+  tap.onaudioprocess = (event) => heard.push(...event.inputBuffer.getChannelData(0));
+  context.createMediaStreamSource(document.querySelector('[data-phone=voice]').srcObject).connect(tap).connect(context.destination);
+}"""
+HEARD = """() => {
+  const bytes = new Uint8Array(Float32Array.from(heard).buffer);
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(text);
+}"""
+PATH = """async () => {
+  const found = [...(await connections.at(-1).getStats()).values()];
+  const pair = found.find((each) => each.type === 'candidate-pair' && each.nominated);
+  return found.find((each) => each.id === pair.localCandidateId).address;
+}"""
+
+
+@asynccontextmanager
+async def browsers(stage: Stage, *options: str) -> AsyncIterator[Screens]:
+    """A Chromium with ``options``."""
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(
+            executable_path=chromium(), args=[*CHROMIUM_OPTIONS, *LOOPBACK, *options]
+        )
+        shown = Screens(browser, stage.settings)
+        yield shown
+        await shown.close()
+        await browser.close()
+
+
+async def state(screen: Screen, name: str) -> None:
+    """Wait until the phone in the page is ``name``."""
+    await screen.page.wait_for_selector(f"#phone[data-state={name}]", timeout=WAIT_MS)
+
+
+async def heard_in(screen: Screen) -> Samples:
+    """What the page has played since :data:`RECORD`."""
+    return np.frombuffer(base64.b64decode(await screen.page.evaluate(HEARD)), dtype=np.float32)
+
+
+def likeness(heard: Samples, words: Samples) -> Match:
+    """How well ``words`` are in what was heard, wherever."""
+    return correlate(heard, words, score=SAME_WORDS)
+
+
+async def browser_hears(screen: Screen, words: Path) -> None:
+    """Wait until what the page played holds ``words``."""
+    wanted, _ = load_wav(words)
+
+    async def ask() -> Match | None:
+        found = likeness(await heard_in(screen), wanted)
+        return found if found.score_mean >= SAME_WORDS else None
+
+    await eventually(ask, f"the browser heard {words.stem}")
+
+
+async def hears_browser(phone: Softphone, words: Path, since: float) -> None:
+    """Wait until ``phone`` has heard the words of the browser's microphone, which says them again and again."""
+    wanted, _ = load_wav(words)
+
+    async def ask() -> Match | None:
+        found = likeness(heard_since(phone, since), wanted)
+        return found if found.score_mean >= SAME_WORDS else None
+
+    await eventually(ask, f"{phone.name} heard the browser's microphone")
+
+
+def heard_since(phone: Softphone, since: float) -> Samples:
+    """What ``phone`` has heard from the monotonic instant ``since`` on."""
+    heard = phone.heard_call()
+    return heard.samples[max(0, int((since - heard.started) * heard.rate)) :]
+
+
+async def loudness(phone: Softphone, seconds: float) -> float:
+    """How loud ``phone`` hears the next ``seconds``."""
+    since = time.monotonic()
+
+    async def ask() -> Samples | None:
+        heard = heard_since(phone, since)
+        return heard[: int(seconds * RATE)] if len(heard) >= seconds * RATE else None
+
+    heard = await eventually(ask, "sound")
+    return float(np.sqrt(np.mean(np.square(heard, dtype=np.float64))))
+
+
+async def test_a_whole_call_in_the_browser(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
+    """Both phones ring, the browser answers; talk, mute, hold, a key, put through; and the record is right."""
+    since, number = now(), "79165550401"
+    await add_user(store, "olga", "agent", "103")
+    microphone = await spoken(
+        phones, "Good afternoon, this is Olga, I am listening to you very carefully", "en"
+    )
+    voice = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    async with browsers(phones, *voice, f"--use-file-for-fake-audio-capture={microphone}") as screens:
+        olga = await screens.log_in("olga")
+        await olga.page.evaluate(WATCH)
+        await olga.page.click("[data-act=on]")
+        await state(olga, "ready")
+        await olga.is_accessible("phone-1-ready")
+        desk_phone = await phones.agent("103")
+        colleague = await phones.agent("101", answer_mode=AnswerMode.MANUAL)
+        caller = await phones.caller(number)
+        await caller.dial("74950000004")
+        await state(olga, "ringing")
+        await desk_phone.wait_for(PhoneState.INCOMING, 5)
+        await olga.page.wait_for_selector(".card[data-ring=ideal]", timeout=WAIT_MS)
+        await olga.is_accessible("phone-2-ringing")
+        await olga.page.keyboard.press("F9")
+        await state(olga, "talking")
+        await olga.page.evaluate(RECORD)
+        await desk_phone.wait_for(PhoneState.CLOSED, 5)
+        assert await olga.page.evaluate(PATH) == "127.0.0.1"
+        greeting = expected.greeting("direct", "britain", "103")
+        await Ear(caller).hears(greeting)
+        await both_hear(phones, olga, caller, microphone)
+        await olga.is_accessible("phone-3-talking")
+        await muted_and_held(olga, caller, microphone)
+        await olga.page.click("#phone summary")
+        await olga.page.click("[data-digit='7']")
+        await eventually(lambda: digit_of(caller), "the key that was pressed in the browser")
+        await olga.page.fill("[data-phone=number]", "101")
+        await olga.page.keyboard.press("Enter")
+        await colleague.wait_for(PhoneState.INCOMING, 10)
+        await colleague.answer()
+        await state(olga, "ready")
+        words = await spoken(phones, "Слушаю вас, чем могу помочь")
+        began = time.monotonic()
+        await colleague.speak(words)
+        await Ear(caller).hears(words, since=began)
+        await caller.hangup()
+        olga.is_clean()
+    record = await record_of(store, number, since)
+    assert record["answered_by"]["extension"] == "103"
+    assert record["ring_verdict"] == "ideal"
+    assert sorted(leg["extension"] for leg in record["rung"][:2]) == ["103", "103"]
+    assert [hold["by"] for hold in record["holds"]] == ["agent"]
+    (transfer,) = record["transfers"]
+    assert (transfer["kind"], transfer["target"]["extension"]) == ("blind", "101")
+    assert (record["disposition"], record["hung_up_by"]) == ("ANSWERED", "caller")
+
+
+async def digit_of(phone: Softphone) -> str | None:
+    """The first key that ``phone`` was sent."""
+    return phone.digits_heard[0] if phone.digits_heard else None
+
+
+async def both_hear(stage: Stage, olga: Screen, caller: Softphone, microphone: Path) -> None:
+    """The caller's words arrive in the page, the microphone's at the caller; the meters move."""
+    began = time.monotonic()
+    words = await spoken(stage, "Здравствуйте, хочу узнать, когда привезут мой заказ")
+    await caller.speak(words)
+    await olga.until("document.querySelector('[data-phone=level-own]').value > 0.2")
+    await olga.until("document.querySelector('[data-phone=level-other]').value > 0.2")
+    await browser_hears(olga, words)
+    await hears_browser(caller, microphone, began)
+    await caller.speak(None)
+
+
+async def muted_and_held(olga: Screen, caller: Softphone, microphone: Path) -> None:
+    """A closed microphone is silence; on hold nothing of it is heard; after both the words come again."""
+    page = olga.page
+    await page.keyboard.press("Shift+F9")
+    await page.wait_for_selector("[data-phone=mute][aria-pressed=true]", timeout=WAIT_MS)
+    await asyncio.sleep(0.5)  # what was said before is still on its way
+    assert await loudness(caller, 1.0) < SILENCE_LEVEL
+    await page.keyboard.press("Shift+F9")
+    await page.keyboard.press("F9")
+    await page.wait_for_selector("[data-phone=hold][aria-pressed=true]", timeout=WAIT_MS)
+    await asyncio.sleep(0.5)
+    began = time.monotonic()
+    await loudness(caller, 2.0)
+    wanted, _ = load_wav(microphone)
+    assert likeness(heard_since(caller, began), wanted).score_mean < SAME_WORDS, "heard while on hold"
+    await page.keyboard.press("F9")
+    await page.wait_for_selector("[data-phone=hold][aria-pressed=false]", timeout=WAIT_MS)
+    await hears_browser(caller, microphone, time.monotonic())
+
+
+async def test_a_refused_microphone_is_said_in_plain_words(phones: Stage, store: SqlStore) -> None:
+    """No microphone for the page: the phone stays off and says what to do, in both languages."""
+    await add_user(store, "olga", "agent", "103")
+    async with browsers(phones, "--use-fake-device-for-media-stream", "--deny-permission-prompts") as screens:
+        for language, told in (("ru", "Браузеру запрещён микрофон"), ("en", "may not use the microphone")):
+            olga = await screens.log_in("olga", language=language)
+            await olga.page.click("[data-act=on]")
+            await olga.page.get_by_role("alert").get_by_text(told).wait_for(timeout=WAIT_MS)
+            await state(olga, "off")
+            await olga.is_accessible("phone-refused")
+            olga.is_clean()
