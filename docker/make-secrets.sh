@@ -15,7 +15,9 @@ owner=10001
 umask 077
 mkdir -p "$folder"
 agents=$(sed -n 's/^\[agents\.\([0-9]\{2,6\}\)\]$/sip-\1/p' "$toml")
-for name in ami-bridge ami-dialer ami-supervisor agi-token desk-token $agents; do
+browsers=$(awk '/^\[/ { agent = "" } match($0, /^\[agents\.[0-9]+\]$/) { agent = substr($0, 9, length($0) - 9) }
+    agent && /^webrtc *= *true/ { print "web-" agent }' "$toml")
+for name in ami-bridge ami-dialer ami-supervisor agi-token desk-token $agents $browsers; do
     [ -e "$folder/$name" ] || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$folder/$name"
 done
 if [ "$(id -u)" = 0 ]; then

@@ -97,6 +97,8 @@ FAULTY: list[tuple[Change, str, str]] = [
     ),
     (put("trunks", "global", {"address": "127.0.0.3"}), "trunks.global", "another word"),
     (put("callback", "allowed_regions", []), "callback.allowed_regions", "at least 1"),
+    (put("webrtc", {"enabled": True}), "webrtc.enabled", "write webrtc = true in [agents.X]"),
+    (put("webrtc", {"codecs": ["mp3"]}), "webrtc.codecs.0 = 'mp3'", "'opus'"),
 ]
 
 
@@ -129,6 +131,23 @@ def test_a_fault_is_told_once_however_many_it_concerns() -> None:
     document = demo()
     del document["agents"]["102"]["names"]["ru"]
     assert len([line for line in faults(document) if "agents.102.names" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (put("network", "websocket_port", 8080), "network.websocket_port 8080 is desk_port already"),
+        (put("trunks", "carrier", "address", "127.0.0.1"), "trunks.carrier.address is network.address"),
+    ],
+)
+def test_browser_phones_want_a_port_and_an_address_of_their_own(change: Change, told: str) -> None:
+    document = demo()
+    change(document)
+    parse_settings(document)
+    document["webrtc"] = {"enabled": True}
+    document["agents"]["101"]["webrtc"] = True
+    (fault,) = faults(document)
+    assert told in fault
 
 
 @pytest.mark.parametrize("key", ["company", "departments", "agents", "network"])

@@ -31,10 +31,18 @@ LONGEST_MESSAGE = 32 * 1024
 #: A browser that answers no ping for half of this is gone, and so is its registration: nobody rings it in vain.
 HEARTBEAT_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
+#: How long a browser may take to agree that it is over: the desk's own end waits for it.
+GOODBYE_SECONDS = 2.0
 #: How long a phone may go on after its user was logged out or disabled.
 RECHECK_SECONDS = 15.0
 MOST_PHONES = 150
-_OPEN: web.AppKey[set[web.WebSocketResponse]] = web.AppKey("browser phones", set)
+
+
+class OpenPhones(set[web.WebSocketResponse]):
+    """The browsers that have a line now."""
+
+
+_OPEN: web.AppKey[OpenPhones] = web.AppKey("browser phones", OpenPhones)
 
 Line = web.WebSocketResponse | ClientWebSocketResponse
 
@@ -90,6 +98,7 @@ async def line(request: web.Request) -> web.StreamResponse:
         browser = web.WebSocketResponse(
             protocols=(SIP_OVER_WEBSOCKET,),
             heartbeat=HEARTBEAT_SECONDS,
+            timeout=GOODBYE_SECONDS,
             max_msg_size=LONGEST_MESSAGE,
             compress=False,
         )
@@ -166,7 +175,8 @@ async def _hang_up(app: web.Application) -> None:
 
 def add_phone_pages(app: web.Application) -> None:
     """Register them."""
-    app[_OPEN] = set()
+    phones = OpenPhones()
+    app[_OPEN] = phones
     app.on_shutdown.append(_hang_up)
     app.router.add_post("/agent/phone/registration", registration)
     app.router.add_get("/agent/phone/ws", line)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ami_bridge.core.channels import endpoint_of
 from ami_bridge.core.event_types import ChannelShown
 from ami_bridge.core.records import Gap
 from ami_bridge.core.tracker import CallTracker
@@ -305,3 +306,18 @@ def test_a_flood_of_forged_channels_stops(tell: Any, monkeypatch: pytest.MonkeyP
     )
     assert told.tracker.uniqueids_of("gone") == ()
     assert told.tracker.counters["too_many_channels"] == 49
+
+
+@pytest.mark.parametrize(
+    ("channel", "endpoint"),
+    [
+        ("PJSIP/101-0000002a", "101"),
+        ("PJSIP/101-web-0000002a", "101"),  # the same person's phone in the browser
+        ("PJSIP/sales-web-0000002a", "sales-web"),
+        ("PJSIP/-web-0000002a", "-web"),
+        ("Local/101@queue-member-00000001;2", "101@queue-member"),
+        ("SIP/101-web", "101"),
+    ],
+)
+def test_whose_channel_it_is(channel: str, endpoint: str) -> None:
+    assert endpoint_of(channel) == endpoint

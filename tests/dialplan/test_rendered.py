@@ -260,3 +260,47 @@ def test_files_are_their_owners_alone(state: Path, tmp_path: Path) -> None:
     render_to(configured(state), out)
     assert stat.S_IMODE(written["pjsip.conf"].stat().st_mode) == 0o600, "also one that was open before"
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
+
+
+# Phones in the browser ------------------------------------------------------------------------------
+
+
+def with_browser_phones(state: Path, **webrtc: Any) -> dict[str, str]:
+    agents = {**DEMO["agents"], "101": {**DEMO["agents"]["101"], "webrtc": True}}
+    return rendered(configured(state, agents=agents, webrtc={"enabled": True, **webrtc}))
+
+
+def test_without_browser_phones_there_is_no_door_for_them(files: dict[str, str]) -> None:
+    everything = "\n".join(files.values())
+    assert "enabled = no" in files["http.conf"]
+    for part in (
+        "websocket",
+        "-web",
+        "res_srtp",
+        "webrtc = yes",
+        "protocol = ws",
+        "icesupport = yes",
+        "@phones",
+    ):
+        assert part not in everything, part
+
+
+def test_a_browser_phone_is_a_second_endpoint_of_the_same_person(state: Path) -> None:
+    files = with_browser_phones(state)
+    extensions = files["extensions.conf"]
+    assert lint_dialplan(extensions) == []
+    assert walk_callers(extensions) == []
+    assert "exten => 101,hint,PJSIP/101&PJSIP/101-web" in extensions
+    assert "Dial(PJSIP/101," not in extensions, "every dial looks which of the two are there"
+    assert "Dial(PJSIP/102," in extensions
+    assert "member => Local/101@queue-member/n,0,101,hint:101@phones" in files["queues.conf"]
+    assert files["pjsip.conf"].count("webrtc = yes") == 1
+    assert "102-web" not in "\n".join(files.values())
+    assert "bindport = 8088" in files["http.conf"]
+
+
+@pytest.mark.parametrize(("codecs", "loaded"), [(["alaw"], False), (["opus", "alaw"], True)])
+def test_opus_is_loaded_only_where_it_is_wanted(state: Path, codecs: list[str], loaded: bool) -> None:
+    files = with_browser_phones(state, codecs=codecs)
+    assert f"allow = {','.join(codecs)}\n" in files["pjsip.conf"]
+    assert ("codec_opus" in files["modules.conf"]) is loaded

@@ -148,7 +148,7 @@ async def test_a_whole_call_in_the_browser(phones: Stage, store: SqlStore, expec
         await desk_phone.wait_for(PhoneState.INCOMING, 5)
         await olga.page.wait_for_selector(".card[data-ring=ideal]", timeout=WAIT_MS)
         await olga.is_accessible("phone-2-ringing")
-        await olga.page.keyboard.press("F9")
+        await olga.page.keyboard.press("F7")
         await state(olga, "talking")
         await olga.page.evaluate(RECORD)
         await desk_phone.wait_for(PhoneState.CLOSED, 5)
@@ -202,19 +202,19 @@ async def both_hear(stage: Stage, olga: Screen, caller: Softphone, microphone: P
 async def muted_and_held(olga: Screen, caller: Softphone, microphone: Path) -> None:
     """A closed microphone is silence; on hold nothing of it is heard; after both the words come again."""
     page = olga.page
-    await page.keyboard.press("Shift+F9")
+    await page.keyboard.press("Shift+F7")
     await page.wait_for_selector("[data-phone=mute][aria-pressed=true]", timeout=WAIT_MS)
     await asyncio.sleep(0.5)  # what was said before is still on its way
     assert await loudness(caller, 1.0) < SILENCE_LEVEL
-    await page.keyboard.press("Shift+F9")
-    await page.keyboard.press("F9")
+    await page.keyboard.press("Shift+F7")
+    await page.keyboard.press("F7")
     await page.wait_for_selector("[data-phone=hold][aria-pressed=true]", timeout=WAIT_MS)
     await asyncio.sleep(0.5)
     began = time.monotonic()
     await loudness(caller, 2.0)
     wanted, _ = load_wav(microphone)
     assert likeness(heard_since(caller, began), wanted).score_mean < SAME_WORDS, "heard while on hold"
-    await page.keyboard.press("F9")
+    await page.keyboard.press("F7")
     await page.wait_for_selector("[data-phone=hold][aria-pressed=false]", timeout=WAIT_MS)
     await hears_browser(caller, microphone, time.monotonic())
 

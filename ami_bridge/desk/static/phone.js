@@ -273,8 +273,12 @@
   function putThrough() {
     const to = number();
     if (!to) { tell("whom"); return part("number").focus(); }
-    const refused = () => tell("not_put_through");
-    session.refer(`sip:${to}@${agent.configuration.uri.host}`, { eventHandlers: { requestFailed: refused, failed: refused } });
+    const call = session;
+    // Asterisk agrees (202) once the caller has been moved; it leaves it to this side to end what is left of the call.
+    call.refer(`sip:${to}@${agent.configuration.uri.host}`, { eventHandlers: {
+      requestSucceeded: () => { if (!call.isEnded()) call.terminate(); },
+      requestFailed: () => tell("not_put_through"),
+    } });
   }
   function ask() {
     const to = number();
@@ -309,7 +313,7 @@
   for (const name of ["microphone", "speaker"]) part(name).addEventListener("change", deviceChosen);
   navigator.mediaDevices?.addEventListener("devicechange", listDevices);
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "F9" || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.key !== "F7" || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
     const state = place.dataset.state;
     if (state === "ringing") answer();
