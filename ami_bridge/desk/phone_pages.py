@@ -169,14 +169,14 @@ async def _until_shut_out(request: web.Request, account: Account) -> None:
 
 
 async def _hang_up(app: web.Application) -> None:
-    for browser in list(app[_OPEN]):
+    phones = app[_OPEN]
+    for browser in list(phones):
         await browser.close()
 
 
 def add_phone_pages(app: web.Application) -> None:
     """Register them."""
-    phones = OpenPhones()
-    app[_OPEN] = phones
+    app[_OPEN] = OpenPhones()
     app.on_shutdown.append(_hang_up)
     app.router.add_post("/agent/phone/registration", registration)
     app.router.add_get("/agent/phone/ws", line)

@@ -175,8 +175,10 @@ async def test_a_whole_call_in_the_browser(phones: Stage, store: SqlStore, expec
     record = await record_of(store, number, since)
     assert record["answered_by"]["extension"] == "103"
     assert record["ring_verdict"] == "ideal"
-    assert sorted(leg["extension"] for leg in record["rung"][:2]) == ["103", "103"]
-    assert [hold["by"] for hold in record["holds"]] == ["agent"]
+    both = record["rung"][:2]
+    assert [leg["extension"] for leg in both] == ["103", "103"]
+    assert sorted(leg["ring_verdict"] for leg in both) == ["elsewhere", "ideal"]
+    assert [hold["by"]["channel"].startswith("PJSIP/103-web-") for hold in record["holds"]] == [True]
     (transfer,) = record["transfers"]
     assert (transfer["kind"], transfer["target"]["extension"]) == ("blind", "101")
     assert (record["disposition"], record["hung_up_by"]) == ("ANSWERED", "caller")
