@@ -14,7 +14,6 @@ import pytest
 from playwright.async_api import async_playwright
 
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.demo.ear import Ear
 from ami_bridge.demo.hearing import RATE, SILENCE_LEVEL, Match, Samples, correlate, load_wav
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import AnswerMode, PhoneState, Softphone
@@ -97,15 +96,20 @@ async def browser_hears(screen: Screen, words: Path) -> None:
     await eventually(ask, f"the browser heard {words.stem}")
 
 
-async def hears_browser(phone: Softphone, words: Path, since: float) -> None:
-    """Wait until ``phone`` has heard the words of the browser's microphone, which says them again and again."""
+async def gone(stage: Stage, endpoint: str) -> bool | None:
+    """Whether nothing is registered as ``endpoint`` any more."""
+    return f" {endpoint}/" not in await asyncio.to_thread(stage.pbx.cli, "pjsip show contacts") or None
+
+
+async def hears(phone: Softphone, words: Path, since: float) -> None:
+    """Wait until ``phone`` has heard ``words``; a browser's microphone says them again and again."""
     wanted, _ = load_wav(words)
 
     async def ask() -> Match | None:
         found = likeness(heard_since(phone, since), wanted)
         return found if found.score_mean >= SAME_WORDS else None
 
-    await eventually(ask, f"{phone.name} heard the browser's microphone")
+    await eventually(ask, f"{phone.name} heard {words.stem}")
 
 
 def heard_since(phone: Softphone, since: float) -> Samples:
@@ -153,8 +157,9 @@ async def test_a_whole_call_in_the_browser(phones: Stage, store: SqlStore, expec
         await olga.page.evaluate(RECORD)
         await desk_phone.wait_for(PhoneState.CLOSED, 5)
         assert await olga.page.evaluate(PATH) == "127.0.0.1"
-        greeting = expected.greeting("direct", "britain", "103")
-        await Ear(caller).hears(greeting)
+        await olga.page.wait_for_selector(".card[data-phase=talking]", timeout=WAIT_MS)
+        greeting, _ = load_wav(expected.greeting("direct", "britain", "103"))
+        assert likeness(caller.heard_call().samples, greeting).score_mean >= SAME_WORDS
         await both_hear(phones, olga, caller, microphone)
         await olga.is_accessible("phone-3-talking")
         await muted_and_held(olga, caller, microphone)
@@ -169,7 +174,10 @@ async def test_a_whole_call_in_the_browser(phones: Stage, store: SqlStore, expec
         words = await spoken(phones, "Слушаю вас, чем могу помочь")
         began = time.monotonic()
         await colleague.speak(words)
-        await Ear(caller).hears(words, since=began)
+        await hears(caller, words, began)
+        await olga.page.click("[data-act=off]")
+        await eventually(lambda: gone(phones, "103-web"), "the PBX forgets a phone that was switched off")
+        await state(olga, "off")
         await caller.hangup()
         olga.is_clean()
     record = await record_of(store, number, since)
@@ -197,7 +205,7 @@ async def both_hear(stage: Stage, olga: Screen, caller: Softphone, microphone: P
     await olga.until("document.querySelector('[data-phone=level-own]').value > 0.2")
     await olga.until("document.querySelector('[data-phone=level-other]').value > 0.2")
     await browser_hears(olga, words)
-    await hears_browser(caller, microphone, began)
+    await hears(caller, microphone, began)
     await caller.speak(None)
 
 
@@ -218,7 +226,7 @@ async def muted_and_held(olga: Screen, caller: Softphone, microphone: Path) -> N
     assert likeness(heard_since(caller, began), wanted).score_mean < SAME_WORDS, "heard while on hold"
     await page.keyboard.press("F7")
     await page.wait_for_selector("[data-phone=hold][aria-pressed=false]", timeout=WAIT_MS)
-    await hears_browser(caller, microphone, time.monotonic())
+    await hears(caller, microphone, time.monotonic())
 
 
 async def test_a_refused_microphone_is_said_in_plain_words(phones: Stage, store: SqlStore) -> None:

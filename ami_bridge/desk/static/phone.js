@@ -171,7 +171,7 @@
 
   function register(sip, own) {
     const way = location.origin.replace(/^http/, "ws") + "/agent/phone/ws";
-    agent = new sip.UA({
+    const made = new sip.UA({
       sockets: [new sip.WebSocketInterface(way)],
       uri: `sip:${own.user}@${own.domain}`,
       authorization_user: own.user,
@@ -182,13 +182,19 @@
       connection_recovery_min_interval: 1,
       connection_recovery_max_interval: 10,
     });
-    const idle = (state) => { if (!session) show(state); };
-    agent.on("registered", () => { tell(""); idle("ready"); });
-    agent.on("unregistered", () => idle("connecting"));
-    agent.on("registrationFailed", () => { tell("phone_failed"); idle("connecting"); });
-    agent.on("disconnected", () => idle("connecting"));
-    agent.on("newRTCSession", (event) => taken(event.session, event.originator === "remote"));
-    agent.start();
+    agent = made;
+    // What comes after the phone was switched off is no news.
+    const idle = (state, fault) => {
+      if (agent !== made) return;
+      if (fault !== undefined) tell(fault);
+      if (!session) show(state);
+    };
+    made.on("registered", () => idle("ready", ""));
+    made.on("unregistered", () => idle("connecting"));
+    made.on("registrationFailed", () => idle("connecting", "phone_failed"));
+    made.on("disconnected", () => idle("connecting"));
+    made.on("newRTCSession", (event) => taken(event.session, event.originator === "remote"));
+    made.start();
   }
 
   function off() {
