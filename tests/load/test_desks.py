@@ -21,3 +21,4 @@ def test_thirty_desks_see_every_call_begin_and_end() -> None:
     assert figures["missed_updates"] == 0
     assert figures["desks_that_missed_an_end"] == 0
     assert figures["frames_per_desk"] > 3 * load.calls
+    assert 1.0 < figures["bridge_cpu_ratio_within"] <= 1.15
