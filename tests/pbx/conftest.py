@@ -156,8 +156,6 @@ async def stage(state_folder: Path) -> AsyncIterator[Stage]:
     document = configuration(state_folder / "s", free_block(FIRST_PORT))
     # Here alone: elsewhere a callback ends when the customer hangs up.
     document["callback"]["ask_outcome"] = True
-    document["webrtc"] = {"enabled": True}
-    document["agents"]["103"]["webrtc"] = True
     config = write_configuration(state_folder, document)
     async with Stage(config) as running:
         yield running

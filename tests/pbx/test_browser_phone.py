@@ -8,9 +8,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from ami_bridge.adapters.store import SqlStore
@@ -20,6 +22,7 @@ from ami_bridge.demo.softphone import AnswerMode, PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from tests.pbx.browser import CHROMIUM_OPTIONS, Screen, Screens, add_user, chromium
 from tests.pbx.calls import eventually, now, record_of, spoken
+from tests.pbx.conftest import FIRST_PORT, configuration, free_block, write_configuration
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -55,6 +58,27 @@ PATH = """async () => {
   const pair = found.find((each) => each.type === 'candidate-pair' && each.nominated);
   return found.find((each) => each.id === pair.localCandidateId).address;
 }"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def office() -> AsyncIterator[Stage]:
+    """A system of its own: what is off by default stays off in the one that all other tests share."""
+    with TemporaryDirectory(prefix="fr-") as folder:
+        document = configuration(Path(folder) / "s", free_block(FIRST_PORT))
+        document["webrtc"] = {"enabled": True}
+        document["agents"]["103"]["webrtc"] = True
+        async with Stage(write_configuration(Path(folder), document)) as running:
+            yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def records(office: Stage) -> AsyncIterator[SqlStore]:
+    """The store of that system, with an agent who may log in."""
+    store = SqlStore(office.settings.store_url)
+    await store.open()
+    await add_user(store, "olga", "agent", "103")
+    yield store
+    await store.close()
 
 
 @asynccontextmanager
@@ -130,23 +154,22 @@ async def loudness(phone: Softphone, seconds: float) -> float:
     return float(np.sqrt(np.mean(np.square(heard, dtype=np.float64))))
 
 
-async def test_a_whole_call_in_the_browser(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
+async def test_a_whole_call_in_the_browser(office: Stage, records: SqlStore) -> None:
     """Both phones ring, the browser answers; talk, mute, hold, a key, put through; and the record is right."""
     since, number = now(), "79165550401"
-    await add_user(store, "olga", "agent", "103")
     microphone = await spoken(
-        phones, "Good afternoon, this is Olga, I am listening to you very carefully", "en"
+        office, "Good afternoon, this is Olga, I am listening to you very carefully", "en"
     )
     voice = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    async with browsers(phones, *voice, f"--use-file-for-fake-audio-capture={microphone}") as screens:
+    async with browsers(office, *voice, f"--use-file-for-fake-audio-capture={microphone}") as screens:
         olga = await screens.log_in("olga")
         await olga.page.evaluate(WATCH)
         await olga.page.click("[data-act=on]")
         await state(olga, "ready")
         await olga.is_accessible("phone-1-ready")
-        desk_phone = await phones.agent("103")
-        colleague = await phones.agent("101", answer_mode=AnswerMode.MANUAL)
-        caller = await phones.caller(number)
+        desk_phone = await office.agent("103")
+        colleague = await office.agent("101", answer_mode=AnswerMode.MANUAL)
+        caller = await office.caller(number)
         await caller.dial("74950000004")
         await state(olga, "ringing")
         await desk_phone.wait_for(PhoneState.INCOMING, 5)
@@ -158,9 +181,11 @@ async def test_a_whole_call_in_the_browser(phones: Stage, store: SqlStore, expec
         await desk_phone.wait_for(PhoneState.CLOSED, 5)
         assert await olga.page.evaluate(PATH) == "127.0.0.1"
         await olga.page.wait_for_selector(".card[data-phase=talking]", timeout=WAIT_MS)
-        greeting, _ = load_wav(expected.greeting("direct", "britain", "103"))
+        greeting, _ = load_wav(
+            ExpectedPrompts(office.settings, office.voice).greeting("direct", "britain", "103")
+        )
         assert likeness(caller.heard_call().samples, greeting).score_mean >= SAME_WORDS
-        await both_hear(phones, olga, caller, microphone)
+        await both_hear(office, olga, caller, microphone)
         await olga.is_accessible("phone-3-talking")
         await muted_and_held(olga, caller, microphone)
         await olga.page.click("#phone summary")
@@ -171,16 +196,16 @@ async def test_a_whole_call_in_the_browser(phones: Stage, store: SqlStore, expec
         await colleague.wait_for(PhoneState.INCOMING, 10)
         await colleague.answer()
         await state(olga, "ready")
-        words = await spoken(phones, "Слушаю вас, чем могу помочь")
+        words = await spoken(office, "Слушаю вас, чем могу помочь")
         began = time.monotonic()
         await colleague.speak(words)
         await hears(caller, words, began)
         await olga.page.click("[data-act=off]")
-        await eventually(lambda: gone(phones, "103-web"), "the PBX forgets a phone that was switched off")
+        await eventually(lambda: gone(office, "103-web"), "the PBX forgets a phone that was switched off")
         await state(olga, "off")
         await caller.hangup()
         olga.is_clean()
-    record = await record_of(store, number, since)
+    record = await record_of(records, number, since)
     assert record["answered_by"]["extension"] == "103"
     assert record["ring_verdict"] == "ideal"
     both = record["rung"][:2]
@@ -229,10 +254,10 @@ async def muted_and_held(olga: Screen, caller: Softphone, microphone: Path) -> N
     await hears(caller, microphone, time.monotonic())
 
 
-async def test_a_refused_microphone_is_said_in_plain_words(phones: Stage, store: SqlStore) -> None:
+@pytest.mark.usefixtures("records")
+async def test_a_refused_microphone_is_said_in_plain_words(office: Stage) -> None:
     """No microphone for the page: the phone stays off and says what to do, in both languages."""
-    await add_user(store, "olga", "agent", "103")
-    async with browsers(phones, "--use-fake-device-for-media-stream", "--deny-permission-prompts") as screens:
+    async with browsers(office, "--use-fake-device-for-media-stream", "--deny-permission-prompts") as screens:
         for language, told in (("ru", "Браузеру запрещён микрофон"), ("en", "may not use the microphone")):
             olga = await screens.log_in("olga", language=language)
             await olga.page.click("[data-act=on]")
