@@ -14,7 +14,7 @@ Codec = Literal["alaw", "ulaw", "g722", "opus"]
 
 
 class WebRtc(Section):
-    """WebRTC phones on the agents' page; see docs/decisions/0011-browser-phone.md.
+    """WebRTC phones on the agents' page; see docs/decisions/0012-browser-phone.md.
 
     ``codecs``: best first. Those of the trunk need no transcoding; opus hides lost packets of a bad network and
     costs the PBX's processor.

@@ -2,7 +2,7 @@
 
 The page's WebSocket ends here, on the desk's own origin, and is handed on to Asterisk's: one address, one port and one
 certificate for the browser, the session's rights at the door, and Asterisk's HTTP server stays unseen. The way not
-taken, and why a password is still needed: docs/decisions/0011-browser-phone.md.
+taken, and why a password is still needed: docs/decisions/0012-browser-phone.md.
 """
 
 from __future__ import annotations
