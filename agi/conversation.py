@@ -2,9 +2,9 @@
 
 ::
 
-    permission ─1─► number_confirm ◄────────── number_type        any question, three misses ─► message
-        │              │1      └────2──────────────▲                                              │
-        2              ▼                           │ (no number known: straight from permission)  │
+    permission ─1─► number_confirm ◄────────── number_type        three misses ─► person ─► message
+        │              │1      └────2──────────────▲                  (one is free: to the queue)  │
+        2              ▼                           │ (no number known: straight from permission)   │
         ▼            name ─► subject ─► suits ─► summary ─1─► farewell ◄───────────────────────────┘
       queue             ▲        ▲        ▲          │
                         └────────┴────────┴──2 3 4 5─┘  one thing is changed, then the summary again
@@ -18,7 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from agi.steps import farewell, message, name, number, permission, subject, suits, summary
-from agi.turns import MAX_TURNS, Answer, CaptureFacts, CaptureState, Do, Keep, Move, Phrase, Stage, Turn
+from agi.turns import MAX_TURNS, Answer, CaptureFacts, CaptureState, Do, Keep, Move, Phrase, Stage, Turn, to
+
+#: What the dialplan answers to Do.PERSON when no member is free.
+ALONE = "alone"
 
 _Ask = Callable[[CaptureState, CaptureFacts], Turn]
 _Plan = Callable[[CaptureState, Answer, CaptureFacts], Move]
@@ -30,7 +33,16 @@ def _back_to_queue(_state: CaptureState, _facts: CaptureFacts) -> Turn:
 
 def _from_queue(state: CaptureState, _answer: Answer, _facts: CaptureFacts) -> Move:
     """The caller has waited again and is back: a new conversation."""
-    return Move(CaptureState(turns=state.turns))
+    return Move(CaptureState(turns=state.turns, person_tried=state.person_tried))
+
+
+def _to_person(_state: CaptureState, _facts: CaptureFacts) -> Turn:
+    return Turn(Do.PERSON, (Phrase("capture.to_person"),))
+
+
+def _from_person(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
+    """Nobody was free: the message. Else he has waited, and is back."""
+    return Move(to(state, Stage.MESSAGE)) if answer.text == ALONE else _from_queue(state, answer, facts)
 
 
 _STAGES: dict[Stage, tuple[_Ask, _Plan]] = {
@@ -47,6 +59,7 @@ _STAGES: dict[Stage, tuple[_Ask, _Plan]] = {
     Stage.MESSAGE: (message.ask, message.plan),
     Stage.FAREWELL: (farewell.ask, farewell.plan),
     Stage.QUEUE: (_back_to_queue, _from_queue),
+    Stage.PERSON: (_to_person, _from_person),
 }
 
 

@@ -22,7 +22,7 @@ from agi import environment
 from agi.environment import AgiEnvironment, AgiProtocolError, parse_environment
 from agi.request import Step, StepRefused, StepRequest, Variables
 from agi.session import CallerGone, SafeAgi
-from agi.steps import greeting, parting, turn
+from agi.steps import greeting, parting, turn, wait
 from agi.variables import Variable
 from agi.voice.cache import VoiceCache
 from ami_bridge.adapters.clock import Clock, SystemClock
@@ -35,7 +35,12 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG = 256
 #: The script name in ``agi://HOST/<step>`` → the step.
-STEPS: dict[str, Step] = {"greeting": greeting.run, "parting": parting.run, "turn": turn.run}
+STEPS: dict[str, Step] = {
+    "greeting": greeting.run,
+    "parting": parting.run,
+    "turn": turn.run,
+    "wait": wait.run,
+}
 
 
 class PortTaken(FourthRingError):

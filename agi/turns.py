@@ -38,6 +38,7 @@ class Do(StrEnum):
     RECORD = "record"
     WAIT = "wait"  # say it, then wait for the caller to hang up (S12)
     QUEUE = "queue"
+    PERSON = "person"  # to the queue if a member is free; else the next turn, with the result "alone"
     ACCEPT = "accept"
     DECLINE = "decline"
     END = "end"
@@ -59,6 +60,7 @@ class Stage(StrEnum):
     MESSAGE = "message"  # the plain way out for who presses no keys: say it all after one tone
     FAREWELL = "farewell"
     QUEUE = "queue"  # back to waiting
+    PERSON = "person"  # keys are nothing for him: a person if one is free, else the message
 
 
 class Kind(StrEnum):
@@ -153,6 +155,8 @@ class CaptureState:
     suits_day: str = ""  # ISO date, in the caller's zone, while the hour is asked for
     suits_from: str = ""  # ISO instants with zone: the window that was agreed; "" is as soon as possible
     suits_until: str = ""
+    person_tried: bool = False
+    flooded: bool = False  # so many ask here just now that nothing of it is dialled by itself
     revising: bool = False  # sent back by the summary for one thing: from there straight to the summary again
     outcome: str = ""  # which farewell: accepted | noted | message_kept | nothing_kept
 
@@ -191,6 +195,11 @@ class CaptureFacts:
     caller_refused: Refusal | None = None
     """Why the network's number may not be rung, when there is one."""
     caller_id: str = ""
+    open_now: bool = False
+    """Whether the department is open: only then may a person be free."""
+    flooded: bool = False
+    """Whether more callbacks were asked for at this DID within the hour than people ask for."""
+    did: str = ""
     zone: ZoneInfo = field(
         default_factory=lambda: ZoneInfo("UTC")
     )  # the caller's, by the number that is to be rung
@@ -228,6 +237,13 @@ def missed(state: CaptureState, answer: Answer, give_up: Move) -> Move:
         return give_up
     sorry = Phrase("capture.wrong_key" if answer.text else "capture.silence")
     return Move(replace(state, misses=state.misses + 1), before=(sorry,))
+
+
+def helped(state: CaptureState, facts: CaptureFacts) -> CaptureState:
+    """Where somebody goes who gets along with no question: to a person, once; else to the plain message."""
+    if state.person_tried or not facts.open_now:
+        return to(state, Stage.MESSAGE)
+    return to(state, Stage.PERSON, person_tried=True)
 
 
 def recorded(answer: Answer) -> bool:

@@ -28,6 +28,7 @@ class Variable(StrEnum):
     RECORDING = "FR_RECORDING"  # where to record, absolute, without extension
     MAX_SECONDS = "FR_MAX_SECONDS"  # longest recording
     AGREED = "FR_AGREED"  # what agent and customer agreed on: see agi/steps/outcome.py
+    PLACE = "FR_PLACE"  # the caller's position in the queue, "" for its end
     NUMBER = "FR_NUMBER"  # the customer to be dialled: E.164 digits without plus
 
     # Set by the dialplan for one request to the AGI (its context "ask").
@@ -57,6 +58,8 @@ class Variable(StrEnum):
     OTHER = "FR_OTHER"  # the language that a key would choose instead
     MINUTE = "FR_MINUTE"  # the department's wall clock, "1" and HHMM
     TODAY = "FR_TODAY"  # what the department's hours are looked up by
+    CLOSES = "FR_CLOSES"  # the minute of the day at which the department closes; "" when it stays open
+    LONGEST = "FR_LONGEST"  # seconds for which the caller waits before a callback is offered by itself
     REASON = "FR_REASON"  # why the call fell over to the queue
     STATE = "FR_STATE"  # device state of the phone being offered
     PEER = "FR_PEER"  # channel of the agent who has answered
@@ -78,4 +81,5 @@ ANSWERS = (
     Variable.MAX_SECONDS,
     Variable.NUMBER,
     Variable.AGREED,
+    Variable.PLACE,
 )

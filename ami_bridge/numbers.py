@@ -50,6 +50,7 @@ class Refusal(StrEnum):
     DENIED_PREFIX = "denied_prefix"  # the admin's own list
     DO_NOT_CALL = "do_not_call"  # whoever has it asked never to be rung
     TOO_MANY = "too_many"  # asked for more often than one person does
+    FLOOD = "flood"  # of a DID: more callbacks are asked for there than people ask for
 
 
 @dataclass(frozen=True, slots=True)

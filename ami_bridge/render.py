@@ -8,6 +8,7 @@ string or an argument there.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -21,7 +22,7 @@ from agi.voice.prompts import music_folder, prompts_folder
 from ami_bridge import secrets
 from ami_bridge.core.errands import ERRAND
 from ami_bridge.core.events import READ_EVENTS
-from ami_bridge.core.hours import ALWAYS
+from ami_bridge.core.hours import ALWAYS, Span
 from ami_bridge.numbers import country_code
 from ami_bridge.pbx.paths import PbxPaths
 from ami_bridge.resources import shipped_folder
@@ -33,6 +34,7 @@ from ami_bridge.webrtc_settings import web_endpoint
 # three: the time that a caller may wait because of us.
 AGI_LIMIT_SECONDS = 2
 _MONDAY = date(2024, 1, 1)
+_DAY_MINUTES = 24 * 60
 # Holidays are written into the dialplan for this year and the next two: no service of ours is asked.
 _YEARS_AHEAD = 3
 # How long a caller may stay on the line after the farewell before the line is closed for him.
@@ -216,11 +218,19 @@ def _hours(settings: Settings, key: str) -> dict[str, Any] | None:
         return None
     named = {f"w{number}": spans for number, spans in enumerate(usual, start=1)}
     named |= {f"d{day:%Y%m%d}": spans for day, spans in special.items()}
+    following = {f"w{number}": usual[number % 7] for number in range(1, 8)}
+    following |= {f"d{day:%Y%m%d}": schedule.spans_within(day + timedelta(days=1)) for day in special}
     listed = [
-        (name, [(_digits(span.begins), _digits(span.ends)) for span in spans])
+        (name, [(_digits(span.begins), _digits(span.ends), _closes(span, following[name])) for span in spans])
         for name, spans in named.items()
     ]
     return {"zone": schedule.zone, "days": listed}
+
+
+def _closes(span: Span, following: Sequence[Span]) -> str:
+    """The minute of the day at which the department closes; "" when it stays open over midnight."""
+    over_midnight = span.ends == _DAY_MINUTES and any(after.begins == 0 for after in following)
+    return "" if over_midnight else str(span.ends)
 
 
 def _digits(minute: int) -> str:

@@ -145,6 +145,8 @@ class QueueSettings(Section):
     retry_seconds: int = Field(default=2, ge=1, le=60)
     max_wait_seconds: int = Field(default=300, ge=5, le=7200)
     repeat_offer_seconds: int = Field(default=20, ge=5, le=600)
+    offer_over_minutes: int = Field(default=5, ge=1, le=60)
+    position_seconds: int = Field(default=45, ge=0, le=600)
 
 
 class CallbackSettings(Section):
@@ -170,6 +172,8 @@ class CallbackSettings(Section):
     allowed_regions: list[Region] = Field(min_length=1)
     denied_prefixes: list[Prefix] = Field(default=[])
     requests_per_day: int = Field(default=3, ge=1, le=100)
+    requests_per_caller: int = Field(default=5, ge=1, le=1000)
+    requests_per_did: int = Field(default=60, ge=1, le=400)
     again_after_minutes: int = Field(default=30, ge=0, le=1440)
     reached_seconds: int = Field(default=20, ge=1, le=600)
 

@@ -80,7 +80,7 @@ async def _offered(
     request: StepRequest, department: str, state: CaptureState, facts: CaptureFacts
 ) -> dict[str, str]:
     """What the caller agrees to by speaking now and hanging up: see :mod:`agi.capture_end`."""
-    number = state.number or (facts.caller.e164 if facts.caller else "")
+    number = "" if state.flooded else state.number or (facts.caller.e164 if facts.caller else "")
     version = await _prompt(request, department, message.QUESTION)
     return {"message_prompt": version, "message_number": number}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,11 @@ from ami_bridge.core.suiting import common_windows
 from ami_bridge.dialer.calling_hours import CallingHours
 from ami_bridge.numbers import CheckedNumber, Refusal, check_number
 
-_DAY = timedelta(days=1)
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+# Looked at to find a flood; more than the limits can ask for.
+_MOST = 500
+# Stages that end with a number which somebody may be asked to ring.
+_NUMBERING = frozenset({Stage.PERMISSION, Stage.NUMBER_TYPE})
 #: How far ahead a day can be chosen.
 _AHEAD = timedelta(days=8)
 # Stages whose next question may speak of hours.
@@ -38,7 +43,10 @@ async def capture_facts(
     told = {found.e164 for found in (caller, typed) if isinstance(found, CheckedNumber)}
     known = {number: await _standing(request, number) for number in sorted(told | {state.number} - {""})}
     forbidden = {entry.number for entry in await request.store.do_not_call(known)}
-    refused = {number: Refusal.TOO_MANY for number, found in known.items() if found.too_many}
+    flood = await _flood(request, state)
+    refused = {
+        number: Refusal.TOO_MANY for number, found in known.items() if found.too_many or flood.of_caller
+    }
     refused |= dict.fromkeys(forbidden, Refusal.DO_NOT_CALL)
     refusal: Refusal | None = None
     if isinstance(caller, CheckedNumber):
@@ -61,6 +69,9 @@ async def capture_facts(
         not_before={number: found.not_before for number, found in known.items() if found.not_before},
         caller_refused=refusal,
         caller_id=caller.e164 if isinstance(caller, CheckedNumber) else request.environment.caller,
+        open_now=settings.schedule_of(department).is_open(request.now),
+        flooded=flood.of_did,
+        did=flood.did,
         zone=zone,
         zone_is_callers=zone != ours,
         windows=common_windows(suiting, request.now, request.now + _AHEAD),
@@ -72,3 +83,32 @@ async def _standing(request: StepRequest, number: str) -> Standing:
     known = await request.store.callbacks_of_number(number, since=request.now - _DAY)
     limits = RequestLimits(rules.requests_per_day, timedelta(minutes=rules.again_after_minutes))
     return standing(known, request.now, limits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flood:
+    """Whether this caller, or everybody at this DID, has asked for more callbacks within the hour than people do."""
+
+    of_caller: bool = False
+    of_did: bool = False
+    did: str = ""
+
+
+async def _flood(request: StepRequest, state: CaptureState) -> _Flood:
+    if state.stage not in _NUMBERING:
+        return _Flood()
+    rules, since = request.settings.callback, request.now - _HOUR
+    recent = [
+        each
+        for each in await request.store.callbacks(since=since, limit=_MOST)
+        if each.origin == "capture" and each.channel_uniqueid != request.environment.uniqueid
+    ]
+    caller = request.environment.caller
+    of_caller = bool(caller) and sum(each.caller_id == caller for each in recent) >= rules.requests_per_caller
+    call = await request.store.find_call_by_uniqueid(request.environment.uniqueid)
+    if call is None or len(recent) < rules.requests_per_did:
+        return _Flood(of_caller)
+    # A capture is stored a little after its call began.
+    calls = await request.store.calls(since=since - _HOUR, limit=4 * _MOST)
+    here = {each.id for each in calls if each.did == call.did}
+    return _Flood(of_caller, sum(each.call_id in here for each in recent) >= rules.requests_per_did, call.did)

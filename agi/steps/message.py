@@ -21,7 +21,7 @@ def ask(_state: CaptureState, _facts: CaptureFacts) -> Turn:
 
 def plan(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
     """Heard: kept with whatever number we have. Silent twice: a friendly farewell; nothing is promised."""
-    number = state.number or (facts.caller.e164 if facts.caller else "")
+    number = "" if state.flooded else state.number or (facts.caller.e164 if facts.caller else "")
     kept = CallbackFields(number=number, number_source=state.number_source or "caller_id") if number else {}
     event = CallbackEvent.CAPTURED if number else CallbackEvent.BROKEN_OFF
     heard = Move(

@@ -18,6 +18,7 @@ from agi.turns import (
     Phrase,
     Stage,
     Turn,
+    helped,
     missed,
     onward,
     to,
@@ -39,7 +40,7 @@ def ask_confirm(state: CaptureState, facts: CaptureFacts) -> Turn:
     return Turn(Do.KEY, says, digits=1, wait_seconds=KEY_SECONDS)
 
 
-def plan_confirm(state: CaptureState, answer: Answer, _facts: CaptureFacts) -> Move:
+def plan_confirm(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
     """1: the consent is renewed for exactly this number. 2: it is forgotten and another asked for."""
     if answer.text == "1":
         keep = Keep(CallbackFields(number_confirmed=True), consent_key="1", consent_prompt=CONFIRM)
@@ -49,7 +50,7 @@ def plan_confirm(state: CaptureState, answer: Answer, _facts: CaptureFacts) -> M
         after = to(state, Stage.NUMBER_TYPE, number="", number_source="", confirmed=False)
         return Move(after, keep=keep)
     # The number stays as it is, unconfirmed; he may say another after the tone.
-    return missed(state, answer, give_up=Move(to(state, Stage.MESSAGE)))
+    return missed(state, answer, give_up=Move(helped(state, facts)))
 
 
 def ask_type(_state: CaptureState, _facts: CaptureFacts) -> Turn:
@@ -62,7 +63,7 @@ def plan_type(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
     typed = answer.text.rpartition("*")[2]
     if not typed:
         silence = Answer()
-        return missed(state, silence, give_up=Move(to(state, Stage.MESSAGE)))
+        return missed(state, silence, give_up=Move(helped(state, facts)))
     checked = checked_number(typed, facts)
     if isinstance(checked, CheckedNumber):
         # Who types the number that he calls from is no stranger to it.

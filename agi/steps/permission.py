@@ -1,6 +1,7 @@
 """Permission: may we ring back (S9)? 1 agrees, 2 goes back to the queue.
 
-Who presses nothing three times over may have a telephone without keys: he is asked for a message.
+Who presses nothing three times over may have a telephone without keys: he goes to a person, or is asked for a
+message. In a flood of requests everybody is: nothing is dialled then before a person has listened.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from agi.turns import (
     Phrase,
     Stage,
     Turn,
+    helped,
     missed,
     to,
 )
@@ -39,7 +41,7 @@ def plan(state: CaptureState, answer: Answer, facts: CaptureFacts) -> Move:
         return _agreed(state, facts)
     if answer.text == "2":
         return Move(to(state, Stage.QUEUE))
-    return missed(state, answer, give_up=Move(to(state, Stage.MESSAGE)))
+    return missed(state, answer, give_up=Move(helped(state, facts)))
 
 
 def _agreed(state: CaptureState, facts: CaptureFacts) -> Move:
@@ -48,6 +50,9 @@ def _agreed(state: CaptureState, facts: CaptureFacts) -> Move:
     if facts.caller_refused is Refusal.TOO_MANY and facts.caller_id in facts.noted:
         # He is on the list as often as one person can be: nothing is made, so a flood costs nothing either.
         return Move(to(state, Stage.FAREWELL, outcome="noted"), keep=refusal)
+    if facts.flooded:
+        flood = Keep(refusal=Refusal.FLOOD, refused=facts.did)
+        return Move(to(state, Stage.MESSAGE, flooded=True), keep=flood)
     if caller is None:
         keep = replace(refusal, consent_key="1", consent_prompt=QUESTION, starts=True)
         return Move(to(state, Stage.NUMBER_TYPE, consented=True), keep=keep)

@@ -75,7 +75,17 @@ def _plain(book: PhraseBook, settings: Settings) -> Iterator[str]:
     for key, text in book.phrases.items():
         if (
             not key.startswith(
-                ("capture.", "briefing.", "outcome.", "own_name.", "digits.", "weekdays.", "hours.")
+                (
+                    "capture.",
+                    "briefing.",
+                    "outcome.",
+                    "own_name.",
+                    "digits.",
+                    "weekdays.",
+                    "hours.",
+                    "queue.",
+                    "waits.",
+                )
             )
             or key == "briefing.intro"
         ):

@@ -27,7 +27,9 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
         "summary_subject summary_soon summary_today summary_day summary_hour summary_confirm summary_change "
         "suits suits_today suits_day suits_which_part part_morning part_afternoon part_evening "
         "suits_which_day press_1 press_2 press_3 press_4 press_5 "
-        "hour_type clock_ours clock_yours hour_earliest hour_latest hour_closed",
+        "hour_type clock_ours clock_yours hour_earliest hour_latest hour_closed to_person",
+        "queue": "offer",
+        "waits": "1 2 3 5 10 15 20 30 45 60 more",
         "briefing": "name subject number choose declined withdrawn",
         "own_name": "ask ask_greeting sounds choose accepted left",
         "outcome": "ask hours noted",
@@ -37,7 +39,7 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
     },
     _PLACE: {
         "fixed": "greeting greeting-join busy callback-offer leave-message message-thanks farewell "
-        "customer-not-reached",
+        "customer-not-reached position closing",
         "briefing": "intro",
     },
     _GREETING: {

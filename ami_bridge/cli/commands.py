@@ -14,7 +14,18 @@ import typer
 
 from ami_bridge import __version__
 from ami_bridge.adapters.store import Store
-from ami_bridge.cli import audit, bench, callback, do_not_call, keeping, pbx, recording, user, voice
+from ami_bridge.cli import (
+    audit,
+    bench,
+    callback,
+    callbacks,
+    do_not_call,
+    keeping,
+    pbx,
+    recording,
+    user,
+    voice,
+)
 from ami_bridge.cli.opening import with_store
 from ami_bridge.cli.options import AsJson, Config, Since, Until, parse_instant
 from ami_bridge.cli.tables import print_json_lines, print_table
@@ -32,6 +43,9 @@ app.command()(voice.prompts)
 app.command("own-voice")(voice.own_voice)
 app.add_typer(
     callback.app, name="callback", help="One callback: claim, reschedule, assign, cancel; stop and start all."
+)
+app.add_typer(
+    callbacks.app, name="callbacks", help="List callbacks, newest first; or take, move, cancel one."
 )
 app.add_typer(do_not_call.app, name="do-not-call", help="People who are never rung back: add, remove, list.")
 app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")
@@ -228,45 +242,6 @@ def _print_gaps(rows: list[dict[str, Any]], as_json: bool) -> None:
         return
     columns = ("id", "started", "from", "disposition", "lost", "found", "seconds", "not known")
     print_table("Gaps", columns, (list(row.values()) for row in rows))
-
-
-@app.command()
-def callbacks(
-    config: Config = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """List callbacks, newest first: whom to ring, why, and what became of it."""
-
-    async def ask(store: Store) -> list[Any]:
-        return await store.callbacks(
-            since=parse_instant(since, "--since"), until=parse_instant(until, "--until"), limit=limit
-        )
-
-    found = with_store(config, ask)
-    if as_json:
-        print_json_lines(dataclasses.asdict(callback) for callback in found)
-        return
-    print_table(
-        "Callbacks",
-        ("id", "asked for", "department", "number", "state", "attempts", "last result", "due", "agent"),
-        (
-            (
-                callback.id,
-                callback.created_at,
-                callback.department,
-                callback.number or callback.caller_id,
-                callback.state,
-                callback.attempts,
-                callback.last_result,
-                callback.due_at,
-                callback.agent,
-            )
-            for callback in found
-        ),
-    )
 
 
 @app.command()

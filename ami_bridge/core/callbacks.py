@@ -252,8 +252,7 @@ class Callback:
 
     @property
     def needs_confirmation(self) -> bool:
-        """Whether somebody else's call asked for this number: whoever answers there presses 1 before a person is
-        put on. A number that called us itself, or that a person at the desk wrote down, needs none."""
+        """Another's call asked for this number: whoever answers there presses 1 before a person is put on."""
         return self.number_source == "typed"
 
 
@@ -359,10 +358,8 @@ def advance(
 
 def claim(callback: Callback, worker: str, now: datetime, lease_seconds: float) -> Callback:
     """Give ``callback`` to ``worker`` until the lease ends; the fence grows by one."""
-    held = advance(callback, CallbackEvent.CLAIMED, now)
-    return replace(
-        held, worker=worker, lease_until=now + timedelta(seconds=lease_seconds), fence=callback.fence + 1
-    )
+    held, lease_until = advance(callback, CallbackEvent.CLAIMED, now), now + timedelta(seconds=lease_seconds)
+    return replace(held, worker=worker, lease_until=lease_until, fence=callback.fence + 1)
 
 
 def dial(callback: Callback, channel_id: str, agent: str, at: datetime) -> tuple[Callback, Attempt]:
@@ -384,9 +381,8 @@ def dial(callback: Callback, channel_id: str, agent: str, at: datetime) -> tuple
 def overdue(callback: Callback, now: datetime) -> Callback | None:
     """``callback`` after what time alone demands, or None when nothing is demanded.
 
-    A claim whose lease ran out goes back to the queue (nothing was dialled); while dialling or talking
-    it is lost from sight; a request past ``expires_at`` is over; a capture that nobody has touched for
-    :data:`CAPTURE_LIMIT` was broken off while we were down.
+    A claim whose lease ran out goes back to the queue (nothing was dialled); while dialling or talking it is lost
+    from sight; a request past ``expires_at`` is over; a capture left for :data:`CAPTURE_LIMIT` was broken off.
     """
     event: CallbackEvent | None = None
     if callback.state in HELD:
@@ -405,9 +401,7 @@ def retry_at(
 ) -> datetime | None:
     """When to ring the customer again after ``attempts`` tries, the last of which ended with ``result``.
 
-    None when that was the last one allowed.
-
-    The last delay is repeated when there are more attempts than delays.
+    None when that was the last one allowed. The last delay is repeated when there are more attempts than delays.
     """
     if attempts >= policy.max_attempts:
         return None
@@ -469,8 +463,7 @@ def settle(
         raise IllegalTransition(f"callback {callback.id}", callback.state, f"end as {result}")
     counted = callback.attempts + (attempt.connected_at is None and result not in UNRUNG)
     if result is AttemptState.UNKNOWN:
-        after = advance(callback, CallbackEvent.LOST, at)
-        return replace(after, last_result=result.value)
+        return replace(advance(callback, CallbackEvent.LOST, at), last_result=result.value)
     if result is AttemptState.ANSWERED:
         if callback.state is CallbackState.DIALING:
             callback = advance(callback, CallbackEvent.CONNECTED, at)

@@ -114,8 +114,10 @@ def _gained(old: Callback, new: Callback) -> CallbackFields:
             "number_source": new.number_source,
             "number_confirmed": new.number_confirmed,
         }
-    elif old.number == new.number and old.needs_confirmation and new.number_source == "caller_id":
-        gained["number_source"] = new.number_source  # it has called us itself by now
+    elif old.number is not None and old.number == new.number:
+        gained["number_confirmed"] = old.number_confirmed or new.number_confirmed
+        if old.needs_confirmation and new.number_source == "caller_id":
+            gained["number_source"] = new.number_source  # it has called us itself by now
     if new.consent is not None and (new.suits_text or old.attempts == 0):
         # Who was rung in vain and asks again is still rung at the time of the next try: requests under
         # somebody's number must not have him rung any sooner.

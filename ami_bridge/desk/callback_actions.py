@@ -24,6 +24,7 @@ from ami_bridge.desk.shapes import (
     CancelIn,
     FieldFault,
     MergeIn,
+    ReassignIn,
     RescheduleIn,
     TakeIn,
 )
@@ -52,6 +53,18 @@ async def give_back_callback(ask: Ask) -> CallbackOut:
         )
     after = await ask.store.release_claim(callback.id, callback.fence)
     return await _done(ask, "callback.give_back", after)
+
+
+async def reassign_callback(ask: Ask) -> CallbackOut:
+    """Out of one user's hands into another's."""
+    callback, wanted = await callback_of(ask), cast(ReassignIn, ask.body)
+    user = await ask.store.user(wanted.to)
+    if user is None or not user.active:
+        raise fault(400, f"to: the desk has no user '{wanted.to}'.")
+    if taken_by_user(callback):
+        await ask.store.release_claim(callback.id, callback.fence)
+    after = await ask.store.claim_callback(callback.id, f"{DESK_WORKER}{user.name}", wanted.minutes * 60.0)
+    return await _done(ask, "callback.reassign", after, user=user.name, minutes=wanted.minutes)
 
 
 async def call_now(ask: Ask) -> CallbackOut:
@@ -182,21 +195,38 @@ def _checked_number(ask: Ask, text: str) -> str:
     return checked.e164
 
 
-def _action(name: str, handler: Any, summary: str, body: Any, method: str = "POST") -> Endpoint:
+def _action(
+    name: str, handler: Any, summary: str, body: Any, *, method: str = "POST", role: Role = Role.AGENT
+) -> Endpoint:
     path = "/api/v1/callbacks/{id}" + (f"/{name}" if name else "")
     return Endpoint(
-        method, path, handler, summary, CallbackOut, body=body, scope=Scope.CALLBACKS_WRITE, faults=(404, 409)
+        method,
+        path,
+        handler,
+        summary,
+        CallbackOut,
+        body=body,
+        role=role,
+        scope=Scope.CALLBACKS_WRITE,
+        faults=(404, 409),
     )
 
 
 ENDPOINTS = (
     _action("take", take_callback, "Take a callback in hand", TakeIn),
     _action("give-back", give_back_callback, "Give a callback back to the others", None),
+    _action(
+        "reassign",
+        reassign_callback,
+        "Put a callback into another user's hands",
+        ReassignIn,
+        role=Role.SUPERVISOR,
+    ),
     _action("call-now", call_now, "Ring back as soon as somebody is free", None),
     _action("assign", assign_callback, "Give a callback to one agent, or back to all", AssignIn),
     _action("reschedule", reschedule_callback, "Ring back at another time", RescheduleIn),
     _action("reached", close_reached, "Close a callback: they talked otherwise", CancelIn),
     _action("merge", merge_callback, "Make a callback part of another of the same person", MergeIn),
     _action("cancel", cancel_callback, "Call a callback off", CancelIn),
-    _action("", amend_callback, "Write what became known about the caller", CallbackIn, "PATCH"),
+    _action("", amend_callback, "Write what became known about the caller", CallbackIn, method="PATCH"),
 )

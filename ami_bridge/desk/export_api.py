@@ -123,7 +123,7 @@ _CALLS = _Sheet(
     _call_row,
     lambda call: Place(call.started_at, call.id),
 )  # fmt: skip
-_CALLBACKS = _Sheet(
+CALLBACKS = _Sheet(
     "callbacks",
     ("id", "created_at (UTC)", "department", "state", "number", "caller_id", "name", "subject", "suits",
      "due_at (UTC)", "promised_at (UTC)", "attempts", "last_result", "agent", "closed_at (UTC)", "closed_by",
@@ -141,7 +141,7 @@ async def export_calls(ask: Ask) -> web.StreamResponse:
 
 async def export_callbacks(ask: Ask) -> web.StreamResponse:
     """One row a callback."""
-    return await _export(ask, _CALLBACKS)
+    return await _export(ask, CALLBACKS)
 
 
 async def _export(ask: Ask, sheet: _Sheet) -> web.StreamResponse:
@@ -204,5 +204,5 @@ def _endpoint(sheet: _Sheet, handler: Any, scope: Scope) -> Endpoint:
 
 ENDPOINTS = (
     _endpoint(_CALLS, export_calls, Scope.CALLS_READ),
-    _endpoint(_CALLBACKS, export_callbacks, Scope.CALLBACKS_READ),
+    _endpoint(CALLBACKS, export_callbacks, Scope.CALLBACKS_READ),
 )

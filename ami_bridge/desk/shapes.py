@@ -109,6 +109,12 @@ class AssignIn(In):
     agent: Annotated[str, Field(max_length=20)] = ""
 
 
+class ReassignIn(TakeIn):
+    """Who goes on with a callback, and for how long it is in hand."""
+
+    to: Annotated[str, Field(min_length=1, max_length=64)]
+
+
 class RescheduleIn(In):
     """When to ring back instead; ``promised_at`` is what the caller was told, if anything."""
 

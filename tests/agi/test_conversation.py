@@ -411,3 +411,29 @@ def test_whatever_a_caller_does(known: bool, answers: list[Answer]) -> None:
             assert outcome.turn.records is not None
         if turns > MAX_TURNS:
             assert outcome.state.stage is Stage.FAREWELL
+
+
+OPEN = replace(KNOWN, open_now=True)
+
+
+@pytest.mark.parametrize("before", [(), (key("1"),), (key("1"), key("2"))])
+def test_three_misses_go_to_a_person_first_and_then_to_the_message(before: tuple[Answer, ...]) -> None:
+    """At the permission, at the number, while one is typed: once, and only while the department is open."""
+    misses = (key(""), key("*") if not before else key(""), key(""), key(""))[: 4 if not before else 3]
+    way = played(OPEN, *before, *misses)
+    assert way[-1].turn.do is Do.PERSON
+    assert phrases(way[-1]) == ["capture.to_person"]
+    assert stages(OPEN, *before, *misses, key("alone"))[-1] is Stage.MESSAGE
+    assert stages(KNOWN, *before, *misses)[-1] is Stage.MESSAGE
+    # He has waited again, pressed 1, and still gets along with no question.
+    again = stages(OPEN, *before, *misses, key(""), key(""), key(""), key(""))
+    assert again[-4:] == [Stage.PERMISSION, Stage.PERMISSION, Stage.PERMISSION, Stage.MESSAGE]
+
+
+def test_in_a_flood_only_messages_are_taken_and_nothing_is_dialled_by_itself() -> None:
+    way = played(replace(KNOWN, flooded=True, did="74950000001"), key("1"), SAID)
+    assert way[1].state.stage is Stage.MESSAGE
+    assert (way[1].keep.refusal, way[1].keep.refused) == (Refusal.FLOOD, "74950000001")
+    assert not way[1].keep.starts
+    assert way[2].keep.event is CallbackEvent.BROKEN_OFF
+    assert way[2].keep.fields == {}

@@ -164,3 +164,49 @@ async def test_five_hundred_requests_for_one_number_ring_it_once(server: AgiServ
         ("callback.refused", "too_many")
     }
     assert len(refusals) >= 490
+
+
+async def _asks_for(peer: Peer, channel: str, typed: str, caller: str) -> dict[str, str]:
+    """Somebody types another's number and agrees to it."""
+    asked: dict[str, str] = {}
+    for key in ("", "1", "2"):
+        if asked.get("FR_DO") != "digits":  # the own number is refused already: asked for another at once
+            asked = await peer.turn("sales", key, uniqueid=channel, agi_callerid=caller)
+    return await peer.turn("sales", typed, uniqueid=channel, agi_callerid=caller)
+
+
+async def test_one_caller_cannot_have_many_others_rung(
+    server: AgiServer, peer: Peer, store: SqlStore
+) -> None:
+    """Five requests within the hour, whatever numbers are typed; another caller is not touched by it."""
+    caller = "79031234567"
+    taken = []
+    for number in range(9):
+        answer = await _asks_for(peer, f"fr1-9.{number}", f"8916123450{number}", caller)
+        taken.append(answer["FR_DO"] == "key")  # read back; else the question again
+    assert taken == [True] * 5 + [False] * 4
+    told = [entry for entry in await store.audits(limit=100) if entry.action == "callback.refused"]
+    assert {entry.detail["reason"] for entry in told} == {"too_many"}
+    assert (await _asks_for(peer, "fr1-9.20", "89161234520", "79037654321"))["FR_DO"] == "key"
+
+
+async def test_a_flood_at_one_did_is_taken_as_messages(
+    server: AgiServer, peer: Peer, store: SqlStore
+) -> None:
+    """Caller IDs are forged, each another: past the limit a person listens first. Another DID is not touched."""
+    rules = server._settings.callback.model_copy(update={"requests_per_did": 10})
+    server._settings = server._settings.model_copy(update={"callback": rules})
+    for number in range(12):
+        channel = f"fr1-10.{number}"
+        did = "74950000001" if number < 11 else "74950000002"
+        record = {"call_id": f"c{number}", "did": did, "department": "sales", "uniqueids": [channel]}
+        await store.save_calls([{**record, "started_at": NOON_IN_MOSCOW.isoformat()}])
+        await peer.turn("sales", "", uniqueid=channel, agi_callerid=f"791612346{number:02}")
+        asked = await peer.turn("sales", "1", uniqueid=channel, agi_callerid=f"791612346{number:02}")
+        assert asked["FR_DO"] == ("record" if number == 10 else "key"), number
+    told = [(entry.subject, entry.detail["reason"]) for entry in await store.audits(limit=100)]
+    assert told == [("74950000001", "flood")]
+    kept = await store.callback_of_channel("fr1-10.10")
+    assert kept is not None
+    assert kept.number is None
+    assert not kept.dialable

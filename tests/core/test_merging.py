@@ -55,6 +55,13 @@ def test_a_number_that_calls_us_itself_needs_no_confirmation_any_more(asked_by: 
     assert not merge(own, callback("b", minute=5, number_source="typed"), NOW)[0].needs_confirmation
 
 
+def test_a_number_that_was_confirmed_once_is_confirmed() -> None:
+    missed = callback("a", _S.PARTIAL, consent=None, due_at=None, origin="missed")
+    assert merge(missed, callback("b", minute=5, number_confirmed=True), NOW)[0].number_confirmed
+    confirmed = callback("a", number_confirmed=True)
+    assert merge(confirmed, callback("b", minute=5), NOW)[0].number_confirmed
+
+
 def test_a_missed_call_moves_no_agreed_time() -> None:
     agreed = callback("a", suits_text="2026-03-03 14:00", due_at=NOW + timedelta(days=1))
     missed = callback("b", _S.PARTIAL, 5, consent=None, due_at=None)

@@ -79,6 +79,24 @@ async def test_a_callback_is_kept_for_one_agent(stranger: TestClient, store: Sto
     assert (await act(stranger, made.id, "assign", json={}, headers=pyotr))["assigned_to"] == ""
 
 
+async def test_a_supervisor_puts_a_callback_into_other_hands(stranger: TestClient, store: Store) -> None:
+    await add_user(store, "anna", extension="101")
+    await add_user(store, "pyotr", extension="102")
+    await add_user(store, "boss", "supervisor")
+    anna, pyotr, boss = [await token_of(store, name) for name in ("anna", "pyotr", "boss")]
+    made = await make_callback(store)
+    await act(stranger, made.id, "take", json={}, headers=anna)
+    await act(stranger, made.id, "reassign", 403, json={"to": "pyotr"}, headers=anna)
+    moved = await act(stranger, made.id, "reassign", json={"to": "pyotr", "minutes": 5}, headers=boss)
+    assert (moved["state"], moved["taken_by"]) == ("claimed", "pyotr")
+    await act(stranger, made.id, "give-back", headers=pyotr)
+    fresh = await act(stranger, made.id, "reassign", json={"to": "anna"}, headers=boss)
+    assert fresh["taken_by"] == "anna"
+    assert (
+        "no user" in (await act(stranger, made.id, "reassign", 400, json={"to": "x"}, headers=boss))["detail"]
+    )
+
+
 async def test_two_requests_of_one_number_are_not_in_two_hands(desk: TestClient, store: Store) -> None:
     first, second = await make_callback(store, "k1"), await make_callback(store, "k2")
     await act(desk, first.id, "take", json={})

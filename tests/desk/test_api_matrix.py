@@ -38,6 +38,7 @@ BODIES: dict[str, dict[str, Any] | bytes] = {
     "dispute_line": {"comment": "x"},
     "settle_line": {"comment": "x", "verdict": "pass"},
     "take_callback": {},
+    "reassign_callback": {"to": "agent"},
     "reschedule_callback": {"due_at": LATER},
     "assign_callback": {},
     "amend_callback": {"name_text": "x"},

@@ -156,6 +156,7 @@ async def stage(state_folder: Path) -> AsyncIterator[Stage]:
     document = configuration(state_folder / "s", free_block(FIRST_PORT))
     # Here alone: elsewhere a callback ends when the customer hangs up.
     document["callback"]["ask_outcome"] = True
+    document["callback"]["requests_per_day"] = 3  # as in a real company, see config/demo.toml
     config = write_configuration(state_folder, document)
     async with Stage(config) as running:
         yield running
