@@ -222,7 +222,10 @@ def on_dialplan_fact(book: CallBook, event: DialplanFact) -> None:
 def _left_because(call: Call, reason: str) -> None:
     if call.stays and reason:
         stay = call.stays[-1]
-        if stay.reason not in ("answered", "abandoned"):
+        # The PBX calls a wait abandoned whose time was over. A caller who really left hears no more of our dialplan.
+        if stay.reason == "abandoned" and call.outcome == "ABANDONED":
+            call.outcome = "NO_ANSWER"
+        if stay.reason != "answered":
             stay.reason = reason.lower()
 
 

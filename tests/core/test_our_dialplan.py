@@ -284,6 +284,18 @@ def test_key_one_in_the_queue_leads_to_a_callback(story: Any, tell: Any) -> None
     ]
 
 
+def test_whose_wait_was_over_did_not_give_up(story: Any, tell: Any) -> None:
+    """The PBX says "abandoned" of a time-out, too; the dialplan, which the caller still hears, knows better."""
+    failed_over(story)
+    story.at(320).write("QueueCallerAbandon", **story.of("c1"), Queue="sales", Position="1", HoldTime="300")
+    story.write("QueueCallerLeave", **story.of("c1"), Queue="sales", Position="1", Count="0")
+    story.says("c1", "queue", Phase="left", Department="sales", Reason="TIMEOUT")
+    story.at(350).asks_to_end("c1")
+    story.hangup("c1")
+    record = tell(story.events).record
+    assert (record.disposition, record.queue.left_reason) == ("NO_ANSWER", "timeout")
+
+
 def callback(story: Any) -> None:
     """Originate Local/101@callback-agent/n: half two rings the agent, half one dials the customer."""
     story.at(0).local("cb-1", "cb-1-2", "101", "callback-agent", "cb-1")

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 TELEPHONES = 9
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 async def test_capture_stories(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """Stored fields as agreed, recordings playable and whole, refusals logged, nothing lost."""
     assert len(STORIES) >= 30

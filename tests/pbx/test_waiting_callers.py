@@ -165,7 +165,7 @@ async def keys_are_nothing_for_him(
     await caller.step(story, story.caller, "greeting:queue-answer:102", HANG_UP)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 async def test_waiting_callers(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     async def with_one_agent() -> None:
         agent = await phones.agent("102")
