@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agi.steps import farewell, message, name, number, permission, subject, suits, summary
+from agi.steps import farewell, message, name, number, permission, spell, subject, suits, summary
 from agi.turns import MAX_TURNS, Answer, CaptureFacts, CaptureState, Do, Keep, Move, Phrase, Stage, Turn, to
 
 #: What the dialplan answers to Do.PERSON when no member is free.
@@ -50,6 +50,7 @@ _STAGES: dict[Stage, tuple[_Ask, _Plan]] = {
     Stage.NUMBER_CONFIRM: (number.ask_confirm, number.plan_confirm),
     Stage.NUMBER_TYPE: (number.ask_type, number.plan_type),
     Stage.NAME: (name.ask, name.plan),
+    Stage.SPELL: (spell.ask, spell.plan),
     Stage.SUBJECT: (subject.ask, subject.plan),
     Stage.SUITS: (suits.ask, suits.plan),
     Stage.SUITS_TODAY: (suits.ask_today, suits.plan_today),

@@ -51,6 +51,7 @@ class Stage(StrEnum):
     NUMBER_CONFIRM = "number_confirm"
     NUMBER_TYPE = "number_type"
     NAME = "name"
+    SPELL = "spell"  # the name by keys, where the company wants it
     SUBJECT = "subject"
     SUITS = "suits"  # when may we ring: as soon as possible, today, another day
     SUITS_TODAY = "suits_today"
@@ -152,6 +153,7 @@ class CaptureState:
     consented: bool = False
     has_name: bool = False
     has_subject: bool = False
+    spelled: str = ""  # the name in letters, as it was spelled by keys
     suits_day: str = ""  # ISO date, in the caller's zone, while the hour is asked for
     suits_from: str = ""  # ISO instants with zone: the window that was agreed; "" is as soon as possible
     suits_until: str = ""
@@ -200,6 +202,8 @@ class CaptureFacts:
     flooded: bool = False
     """Whether more callbacks were asked for at this DID within the hour than people ask for."""
     did: str = ""
+    spells: str = ""
+    """The language in whose letters a name may be spelled by key; "": it is not asked for."""
     zone: ZoneInfo = field(
         default_factory=lambda: ZoneInfo("UTC")
     )  # the caller's, by the number that is to be rung

@@ -167,6 +167,7 @@ class CallbackSettings(Section):
     minutes_per_day: int = Field(default=600, ge=1, le=100_000)
     calls_per_hour: int = Field(default=120, ge=1, le=100_000)
     rings_per_number_per_day: int = Field(default=6, ge=1, le=100)
+    spell_names: bool = False
     customer_hours: Hours = Hours(open=["mon-sun 09:00-21:00"])
     unclear_zone: Literal["department", "strict"] = "department"
     allowed_regions: list[Region] = Field(min_length=1)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from agi.request import StepRequest
 from agi.turns import CaptureFacts, CaptureState, Stage
 from ami_bridge.core.merging import RequestLimits, Standing, standing
+from ami_bridge.core.spelling import letters_of
 from ami_bridge.core.suiting import common_windows
 from ami_bridge.dialer.calling_hours import CallingHours
 from ami_bridge.numbers import CheckedNumber, Refusal, check_number
@@ -72,6 +73,7 @@ async def capture_facts(
         open_now=settings.schedule_of(department).is_open(request.now),
         flooded=flood.of_did,
         did=flood.did,
+        spells=_spells(request, department),
         zone=zone,
         zone_is_callers=zone != ours,
         windows=common_windows(suiting, request.now, request.now + _AHEAD),
@@ -112,3 +114,12 @@ async def _flood(request: StepRequest, state: CaptureState) -> _Flood:
     calls = await request.store.calls(since=since - _HOUR, limit=4 * _MOST)
     here = {each.id for each in calls if each.did == call.did}
     return _Flood(of_caller, sum(each.call_id in here for each in recent) >= rules.requests_per_did, call.did)
+
+
+def _spells(request: StepRequest, department: str) -> str:
+    """The caller's language, when names are spelled by key and its letters can be read back."""
+    if not request.settings.callback.spell_names:
+        return ""
+    book = request.voice.book_of(department, request.environment.language)
+    letters = letters_of(book.language)
+    return book.language if letters and all(f"letters.{each}" in book.phrases for each in letters) else ""

@@ -33,6 +33,7 @@ def ask(state: CaptureState, facts: CaptureFacts) -> Turn:
     says: list[Part] = [Phrase("capture.summary_number"), Number(groups)]
     if state.has_name:
         says += [Phrase("capture.summary_name"), Recording(Kind.NAME)]
+    says += [Phrase(f"letters.{letter}") for letter in state.spelled if letter != " "]
     if state.has_subject:
         says += [Phrase("capture.summary_subject"), Recording(Kind.SUBJECT)]
     says += [*suits.agreed(state, facts), Phrase("capture.summary_confirm"), Phrase("capture.summary_change")]

@@ -17,6 +17,10 @@ BookOf = Callable[[str, str, str], PhraseBook]
 
 # Two days: whoever prepares at least once a day never meets a salutation, wish or opening time that is not ready.
 _AHEAD_HOURS = 48
+# Phrases that a caller or an agent hears as they stand in the book.
+_SECTIONS = frozenset(
+    {"capture", "briefing", "outcome", "own_name", "digits", "weekdays", "hours", "queue", "waits"}
+)
 
 
 def predictable(settings: Settings, book_of: BookOf, at: datetime) -> Iterator[tuple[str, str]]:
@@ -72,23 +76,9 @@ def _greetings(
 def _plain(book: PhraseBook, settings: Settings) -> Iterator[str]:
     """Everything that does not depend on department or person."""
     partings = list(all_partings(book, settings))
+    sections = _SECTIONS | ({"letters"} if settings.callback.spell_names else set())
     for key, text in book.phrases.items():
-        if (
-            not key.startswith(
-                (
-                    "capture.",
-                    "briefing.",
-                    "outcome.",
-                    "own_name.",
-                    "digits.",
-                    "weekdays.",
-                    "hours.",
-                    "queue.",
-                    "waits.",
-                )
-            )
-            or key == "briefing.intro"
-        ):
+        if key.partition(".")[0] not in sections or key == "briefing.intro":
             continue
         if "{parting}" in text:
             yield from (text.format(parting=parting) for parting in partings)

@@ -27,7 +27,7 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
         "summary_subject summary_soon summary_today summary_day summary_hour summary_confirm summary_change "
         "suits suits_today suits_day suits_which_part part_morning part_afternoon part_evening "
         "suits_which_day press_1 press_2 press_3 press_4 press_5 "
-        "hour_type clock_ours clock_yours hour_earliest hour_latest hour_closed to_person",
+        "hour_type clock_ours clock_yours hour_earliest hour_latest hour_closed to_person spell",
         "queue": "offer",
         "waits": "1 2 3 5 10 15 20 30 45 60 more",
         "briefing": "name subject number choose declined withdrawn",
@@ -68,9 +68,9 @@ PHRASES: dict[str, frozenset[str]] = {
 #: "1 час", "2 часа", "5 часов".
 PLURAL_FORMS = frozenset(f"clock.full_hour_{category}" for category in ("zero", "one", "two", "few", "many"))
 
-#: Sections whose keys the book chooses: words that are said on a weekday or holiday, and how a day of the
-#: month is read.
-FREE_SECTIONS = frozenset({"wishes", "ordinals"})
+#: Sections whose keys the book chooses: words that are said on a weekday or holiday, how a day of the month
+#: is read, and how a letter is called.
+FREE_SECTIONS = frozenset({"wishes", "ordinals", "letters"})
 
 #: What an agent may say in words of his own.
 AGENTS_OWN = frozenset(

@@ -437,3 +437,28 @@ def test_in_a_flood_only_messages_are_taken_and_nothing_is_dialled_by_itself() -
     assert not way[1].keep.starts
     assert way[2].keep.event is CallbackEvent.BROKEN_OFF
     assert way[2].keep.fields == {}
+
+
+SPELLS = replace(KNOWN, spells="en")
+
+
+def test_a_name_is_spelled_by_key_where_the_company_wants_it_and_read_back() -> None:
+    way = played(SPELLS, key("1"), key("1"), SAID, key("5*666*44*66"), SAID, key("1"))
+    assert [each.state.stage for each in way[3:5]] == [Stage.SPELL, Stage.SUBJECT]
+    assert way[4].keep.fields == {"name_text": "John"}
+    heard = phrases(way[-1])
+    assert heard[heard.index("letters.J") :][:4] == ["letters.J", "letters.O", "letters.H", "letters.N"]
+
+
+def test_spelling_is_a_choice_and_nonsense_is_forgiven() -> None:
+    spelling = (key("1"), key("1"), SAID)
+    assert stages(SPELLS, *spelling, key(""))[-1] is Stage.SUBJECT
+    way = played(SPELLS, *spelling, key("1"), key("*"), key("23"), key("99999"))
+    assert [each.state.stage for each in way[-4:]] == [Stage.SPELL, Stage.SPELL, Stage.SPELL, Stage.SUBJECT]
+    assert phrases(way[-4])[0] == "capture.wrong_key"
+    assert not any(each.keep.fields.get("name_text") for each in way)
+    # Said anew from the summary, the old letters do not stand beside the new name.
+    again = played(SPELLS, *spelling, key("2"), SAID, key("1"), key("3"), SAID, key(""))[-1]
+    assert again.state.stage is Stage.SUMMARY
+    assert not again.state.spelled
+    assert again.keep.fields == {"name_text": ""}
