@@ -66,17 +66,18 @@ class Stage:
         await self.stop()
 
     async def start(self) -> None:
-        """PBX, prompts, services; returns when all of them answer.
+        """Prompts, PBX, services; returns when all of them answer.
 
         Raises:
             FourthRingError: what could not be started, in one sentence.
         """
-        await self.start_pbx()
+        # Before the PBX: Asterisk looks for its music when it starts, and only then; else whoever waits hears silence.
         self._say("Preparing what callers will hear …")
         if await asyncio.to_thread(self.voice.prepare):
             raise StageError(
                 "Some prompts could not be rendered; is espeak-ng installed? Try: fourthring say hello"
             )
+        await self.start_pbx()
         await self.start_services()
 
     async def start_pbx(self) -> None:
