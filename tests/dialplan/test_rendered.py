@@ -77,7 +77,13 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
     }
     agents = {extension: {"names": {"ru": draw(NAMES)}} for extension in EXTENSIONS}
     trunk = {"address": "127.0.0.2", "ringback": draw(st.sampled_from(["inband", "carrier"]))}
-    return {"departments": departments, "agents": agents, "trunks": {"carrier": trunk}}
+    callback = {**DEMO["callback"], "ask_outcome": draw(st.booleans())}
+    return {
+        "departments": departments,
+        "agents": agents,
+        "trunks": {"carrier": trunk},
+        "callback": callback,
+    }
 
 
 @how(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
