@@ -124,3 +124,24 @@ def test_the_list_is_taken_home_and_holds_no_formula(config: Path, tmp_path: Pat
     refused(run_here("callbacks", "export", tmp_path / "list.pdf", config=config), ".csv")
     refused(run_here("callbacks", "export", tmp_path / "no" / "list.csv", config=config), "Cannot write")
     assert {entry.action for entry in trail(config)} == {"export.callbacks"}
+
+
+def test_one_agent_alone_or_all_again(config: Path) -> None:
+    callback = id_of(config)
+    assert run_here("callbacks", "assign", callback, "102", config=config).returncode == 0
+    assert listed(config, "--number", "89161234567")[0]["assigned_to"] == "102"
+    refused(run_here("callbacks", "assign", callback, "999", config=config), "no member of the queue")
+    assert run_here("callbacks", "assign", callback, "", config=config).returncode == 0
+    assert listed(config, "--number", "89161234567")[0]["assigned_to"] == ""
+    assert [entry.action for entry in trail(config)] == ["callback.assign"] * 2
+
+
+def test_the_switch(config: Path) -> None:
+    def told(*words: str) -> str:
+        return run_here("callbacks", *words, config=config).stdout
+
+    assert told("stop", "fraud") == "No callbacks are dialled.\n"
+    assert told("stop", "again") == "They were stopped already.\n"
+    assert told("start") == "Callbacks are dialled again.\n"
+    assert told("start") == "They were not stopped.\n"
+    assert [entry.action for entry in trail(config)] == ["callbacks.stop", "callbacks.start"]

@@ -142,7 +142,7 @@ def show(context: typer.Context, callback_id: _Id, config: Config = None) -> Non
         told = {name: [dataclasses.asdict(each) for each in entries] for name, entries in more.items()}
         return {**dataclasses.asdict(callback), **told}
 
-    print_json_lines([with_store(_config(context, config), ask)])
+    print_json_lines([with_store(config_of(context, config), ask)])
 
 
 @app.command()
@@ -191,6 +191,27 @@ def reassign(
 
 
 @app.command()
+def assign(
+    context: typer.Context,
+    callback_id: _Id,
+    agent: Annotated[str, typer.Argument(help="Extension of the agent who alone is rung; '' for all again.")],
+    config: Config = None,
+) -> None:
+    """Have one agent alone rung for it, or all again."""
+    departments = load_settings(config_of(context, config)).departments
+
+    async def act(store: Store, callback: Callback) -> Callback:
+        members = departments[callback.department].queue
+        if agent and agent not in members:
+            raise FourthRingError(
+                f"'{agent}' is no member of the queue '{callback.department}'; write one of {', '.join(members)}."
+            )
+        return await store.update_callback(_dialable(callback, "assign").id, assigned_to=agent)
+
+    _act(context, config, callback_id, "assign", act, agent=agent)
+
+
+@app.command()
 def reschedule(
     context: typer.Context,
     callback_id: _Id,
@@ -218,7 +239,7 @@ def cancel(
 
     async def act(store: Store, callback: Callback) -> Callback:
         return await store.update_callback(
-            callback.id, event=CallbackEvent.CANCELLED, by=_user(), reason=reason
+            callback.id, event=CallbackEvent.CANCELLED, by=user_here(), reason=reason
         )
 
     _act(context, config, callback_id, "cancel", act, reason=reason)
@@ -240,10 +261,10 @@ def export(
 
     async def ask(store: Store) -> list[Callback]:
         found = await wanted.ask(store)
-        await _trail(store, "export.callbacks", "callbacks", file=file.name, rows=len(found))
+        await add_to_trail(store, "export.callbacks", "callbacks", file=file.name, rows=len(found))
         return found
 
-    rows = [CALLBACKS.row(callback) for callback in with_store(_config(context, config), ask)]
+    rows = [CALLBACKS.row(callback) for callback in with_store(config_of(context, config), ask)]
     try:
         if file.suffix == ".xlsx":
             write_xlsx(file, CALLBACKS.title, CALLBACKS.columns, rows)
@@ -259,7 +280,7 @@ def export(
 _Act = Callable[[Store, Callback], Awaitable[Callback]]
 
 
-def _config(context: typer.Context, config: Path | None) -> Path | None:
+def config_of(context: typer.Context, config: Path | None) -> Path | None:
     """``--config`` may stand before or behind the word."""
     return config or context.obj.config
 
@@ -271,11 +292,11 @@ def _act(
 
     async def ask(store: Store) -> Callback:
         after = await act(store, await _stored(store, callback_id))
-        await _trail(store, f"callback.{action}", callback_id, **detail)
+        await add_to_trail(store, f"callback.{action}", callback_id, **detail)
         return after
 
     try:
-        after = with_store(_config(context, config), ask)
+        after = with_store(config_of(context, config), ask)
     except IllegalTransition as error:
         raise FourthRingError(str(error)) from None
     print_table("Callbacks", _COLUMNS, [_row(after)])
@@ -290,15 +311,19 @@ async def _stored(store: Store, callback_id: str) -> Callback:
 
 def _due(due_at: datetime) -> _Act:
     async def act(store: Store, callback: Callback) -> Callback:
-        if not callback.dialable:
-            raise IllegalTransition(
-                f"callback {callback.id}", callback.state, "ring back", "number or consent is missing"
-            )
-        if _holder(callback):
+        if _holder(_dialable(callback, "ring back")):
             return await store.release_claim(callback.id, callback.fence, due_at=due_at)
         return await store.update_callback(callback.id, due_at=due_at)
 
     return act
+
+
+def _dialable(callback: Callback, wish: str) -> Callback:
+    if not callback.dialable:
+        raise IllegalTransition(
+            f"callback {callback.id}", callback.state, wish, "number or consent is missing"
+        )
+    return callback
 
 
 async def _given_back(store: Store, callback: Callback) -> Callback:
@@ -324,11 +349,13 @@ async def _worker(store: Store, user: str) -> str:
     return f"{DESK_WORKER}{user}"
 
 
-async def _trail(store: Store, action: str, subject: str, **detail: Any) -> None:
+async def add_to_trail(store: Store, action: str, subject: str, **detail: Any) -> None:
+    """Keep that it was done by hand, here."""
     now = datetime.now(UTC)
     key = f"{action}:{subject}:{now.timestamp():.6f}"
-    await store.audit(AuditEntry(key, now, _user(), action, subject, detail))
+    await store.audit(AuditEntry(key, now, user_here(), action, subject, detail))
 
 
-def _user() -> str:
+def user_here() -> str:
+    """Who stands in the audit trail."""
     return f"cli:{getpass.getuser()}"

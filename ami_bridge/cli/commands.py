@@ -17,12 +17,12 @@ from ami_bridge.adapters.store import Store
 from ami_bridge.cli import (
     audit,
     bench,
-    callback,
     callbacks,
     do_not_call,
     keeping,
     pbx,
     recording,
+    switch,
     user,
     voice,
 )
@@ -41,11 +41,12 @@ for _keeping in (keeping.report, keeping.purge, keeping.erase):
 app.command()(voice.preview)
 app.command()(voice.prompts)
 app.command("own-voice")(voice.own_voice)
+for _switch in (switch.stop, switch.start):
+    callbacks.app.command()(_switch)
 app.add_typer(
-    callback.app, name="callback", help="One callback: claim, reschedule, assign, cancel; stop and start all."
-)
-app.add_typer(
-    callbacks.app, name="callbacks", help="List callbacks, newest first; or take, move, cancel one."
+    callbacks.app,
+    name="callbacks",
+    help="List callbacks, newest first; or take, move, cancel one; stop and start all.",
 )
 app.add_typer(do_not_call.app, name="do-not-call", help="People who are never rung back: add, remove, list.")
 app.add_typer(bench.app, name="bench", help="Ratios of speeds in one run on this machine.")

@@ -19,7 +19,7 @@ from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from ami_bridge.numbers import read_back_groups
 from tests.pbx.calls import eventually, spoken
-from tests.pbx.capture_stories import COUGH, HANG_UP, LISTEN, NOTHING, WAYS, Act, Kept, Say, Script, Story
+from tests.pbx.capture_story import COUGH, HANG_UP, LISTEN, NOTHING, WAYS, Act, Kept, Say, Script, Story
 
 #: So much of a prompt tells it from the others; who knows what comes presses the key without waiting for the end.
 _ENOUGH_SECONDS = 1.6

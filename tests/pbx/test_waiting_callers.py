@@ -20,7 +20,7 @@ from ami_bridge.render import render_asterisk
 from ami_bridge.settings import parse_settings
 from tests.pbx.calls import callback_of, eventually, now, record_of
 from tests.pbx.capture_player import Player
-from tests.pbx.capture_stories import HANG_UP, LISTEN, Act, Kept, Say, Story
+from tests.pbx.capture_story import HANG_UP, LISTEN, Act, Kept, Say, Story
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
