@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 CALLS = ["tests/pbx", "tests/faults"]
-NICENESS_OF_THE_OTHERS = 5
+NICENESS_OF_THE_OTHERS = 15
 
 
 def pytest_of(half: str, *arguments: str) -> list[str]:
