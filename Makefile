@@ -39,7 +39,7 @@ demo: setup
 	@.venv/bin/fourthring demo $(ARGS)
 
 test: setup-test
-	@$(if $(strip $(ARGS)),.venv/bin/python -m pytest $(ARGS),.venv/bin/python .ci/side_by_side.py)
+	@.venv/bin/python -m pytest $(ARGS)
 
 check: .venv/.ready
 	@.venv/bin/ruff check .

@@ -67,9 +67,7 @@ async def guest(stage: Stage, expected: ExpectedPrompts, number: str, index: int
     return Guest(stage, phone, expected, QUIET)
 
 
-async def test_number_as_read_back_name_and_subject(
-    phones: Stage, store: SqlStore, expected: ExpectedPrompts
-) -> None:
+async def as_read_back(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """The whole conversation; both recordings stored and playable, consent as evidence, accepted only when stored."""
     began = now()
     caller = await guest(phones, expected, "79165550201")
@@ -97,7 +95,7 @@ async def test_number_as_read_back_name_and_subject(
     assert record["hung_up_by"] == "caller"
 
 
-async def test_another_number_is_typed(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
+async def another_number_is_typed(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """A number of a wrong length is refused kindly, the right one is read back; wrong keys are forgiven."""
     began = now()
     caller = await guest(phones, expected, "79165550202", 1)
@@ -117,9 +115,7 @@ async def test_another_number_is_typed(phones: Stage, store: SqlStore, expected:
     await caller.phone.hangup()
 
 
-async def test_hanging_up_after_the_name_keeps_what_there_is(
-    phones: Stage, store: SqlStore, expected: ExpectedPrompts
-) -> None:
+async def hanging_up_after_the_name(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """A partial callback: number, consent and name."""
     began = now()
     caller = await guest(phones, expected, "79165550203", 2)
@@ -134,6 +130,17 @@ async def test_hanging_up_after_the_name_keeps_what_there_is(
     assert stored.consent is not None
     await recorded(stored.name_recording, name)
     await store.update_callback(stored.id, event=CallbackEvent.CANCELLED, by="test")
+
+
+async def test_three_callers_leave_callbacks(
+    phones: Stage, store: SqlStore, expected: ExpectedPrompts
+) -> None:
+    """Side by side: as read back, another number, hung up after the name."""
+    await asyncio.gather(
+        as_read_back(phones, store, expected),
+        another_number_is_typed(phones, store, expected),
+        hanging_up_after_the_name(phones, store, expected),
+    )
 
 
 async def test_key_one_in_the_queue(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
