@@ -38,15 +38,14 @@ REJECTED_CAUSE = 21
 REJECTED = "REJECTED"
 
 
-def note_rejection(channel: Channel) -> None:
-    """A phone's own no, told after the end of its dial."""
+def note_rejection(channel: Channel, cause: int | None) -> None:
+    """A phone's own no, told after its dial has ended: by the request, or by the end where Dial was faster than that."""
     leg = channel.parent
-    if leg is None or leg.status != "NOANSWER" or channel.requested is None:
+    if leg is None or leg.status != "NOANSWER" or cause != REJECTED_CAUSE:
         return
-    if channel.requested[2] == REJECTED_CAUSE:
-        leg.status = REJECTED
-        if leg.root is leg.dialler and channel.call.outcome == outcome_of_dialstatus("NOANSWER"):
-            channel.call.outcome = outcome_of_dialstatus(REJECTED)
+    leg.status = REJECTED
+    if leg.root is leg.dialler and channel.call.outcome == outcome_of_dialstatus("NOANSWER"):
+        channel.call.outcome = outcome_of_dialstatus(REJECTED)
 
 
 def on_created(book: CallBook, event: ChannelCreated) -> None:

@@ -24,7 +24,7 @@ def on_hangup_requested(book: CallBook, event: HangupRequested) -> None:
     if channel.requested is None and not refused_by_us:
         book.seq += 1
         channel.requested = (book.seq, event.at, event.cause)
-        note_rejection(channel)
+        note_rejection(channel, event.cause)
     return None
 
 
@@ -41,6 +41,7 @@ def on_hung_up(book: CallBook, event: HungUp) -> None:
         return
     channel.gone = True
     channel.hangup_cause = event.cause
+    note_rejection(channel, event.cause)
     call = channel.call
     if event.linkedid and event.linkedid != channel.linkedid:
         channel.linkedid = event.linkedid

@@ -47,6 +47,19 @@ def test_any_beginning_or_end_may_be_missing(name: str) -> None:
                 record.as_json()
 
 
+def test_a_phone_that_declines_says_so_by_its_end_where_dial_was_faster_than_its_request() -> None:
+    """Seen on a busy machine: Dial had let go of the phone before its hang-up request was told."""
+    events = events_of("dnd_603")
+    phone = next(headers["Channel"] for headers in events if headers["Event"] == "HangupRequest")
+    assert phone.startswith("PJSIP/101-")
+    told_late = [
+        headers for headers in events if (headers["Event"], headers["Channel"]) != ("HangupRequest", phone)
+    ]
+    assert len(told_late) == len(events) - 1
+    (record,) = replay_events(told_late)
+    assert (record.disposition, record.legs[0].outcome) == ("BUSY", "REJECTED")
+
+
 def test_durations_come_from_the_events() -> None:
     """The scripted phone answered after 0.25 s of ringing, the caller hung up 0.4 s later."""
     (record,) = replay_file(FOLDER / "plain_a.jsonl")
