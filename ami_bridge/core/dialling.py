@@ -39,7 +39,7 @@ REJECTED = "REJECTED"
 
 
 def note_rejection(channel: Channel, cause: int | None) -> None:
-    """A phone's own no, told after its dial has ended: by the request, or by the end where Dial was faster than that."""
+    """A phone's own no, told after its dial: by the request, or by the end where Dial was faster than that."""
     leg = channel.parent
     if leg is None or leg.status != "NOANSWER" or cause != REJECTED_CAUSE:
         return
