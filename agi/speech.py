@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from agi.request import StepRefused
+from agi.request import StepRefused, StepRequest
 from agi.turns import Kind, Number, Part, Phrase, Turn
 from agi.variables import Variable
 from agi.voice import compose, prompts, sound
@@ -39,6 +39,18 @@ class Speech:
     """The language in which this caller is served; "": the department's first."""
     caller: str = ""
     """The caller's number: where it tells the time zone, the farewell suits the clock there."""
+
+    @classmethod
+    def of(cls, request: StepRequest, department: str, *, caller: str = "") -> Speech:
+        """What ``department`` says at the instant and in the language of ``request``."""
+        return cls(
+            request.settings,
+            request.voice,
+            department,
+            request.now.astimezone(request.settings.zone_info_of(department)),
+            language=request.environment.language,
+            caller=caller,
+        )
 
     @property
     def book(self) -> PhraseBook:

@@ -14,13 +14,5 @@ from agi.variables import Variable
 async def run(request: StepRequest) -> Variables:
     """Thanks and a good day, evening or weekend. The dialplan then waits for the caller to hang up (S12)."""
     slug, digits, _ = request.arguments(3)
-    department = request.department(slug)
-    speech = Speech(
-        request.settings,
-        request.voice,
-        department,
-        request.now.astimezone(request.settings.zone_info_of(department)),
-        language=request.environment.language,
-        caller=digits,
-    )
+    speech = Speech.of(request, request.department(slug), caller=digits)
     return {Variable.FILES: speech.files([Phrase("capture.served")])}

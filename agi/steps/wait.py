@@ -37,18 +37,13 @@ async def run(request: StepRequest) -> Variables:
     department = request.department(slug)
     if not (waiting.isdecimal() and logged_in.isdecimal()):
         raise StepRefused("the queue is not counted in digits")
-    calls = await request.store.calls(department=department, since=request.now - PAST, limit=_MOST_CALLS)
-    since = await _came_at(request, department)
-    ahead = int(waiting) if since is None else min(int(waiting), waiting_since(calls, since))
-    before = ahead + await _callbacks_before(request, department, since or request.now)
+    async with request.store.looking():
+        calls = await request.store.calls(department=department, since=request.now - PAST, limit=_MOST_CALLS)
+        since = await _came_at(request, department)
+        ahead = int(waiting) if since is None else min(int(waiting), waiting_since(calls, since))
+        before = ahead + await _callbacks_before(request, department, since or request.now)
     seconds = estimate_seconds(before, int(logged_in), talks_of(calls))
-    speech = Speech(
-        request.settings,
-        request.voice,
-        department,
-        request.now.astimezone(request.settings.zone_info_of(department)),
-        language=request.environment.language,
-    )
+    speech = Speech.of(request, department)
     files = speech.files(plan(seconds, request.settings.queue.offer_over_minutes))
     place = str(ahead + 1) if ahead < int(waiting) else ""
     return {Variable.FILES: files, Variable.PLACE: place}
