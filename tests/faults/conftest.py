@@ -24,6 +24,7 @@ from tests.faults.plant import Plant, processes_of
 from tests.pbx.conftest import configuration, free_block, write_configuration
 
 FIRST_PORT = 27060
+VOICE = "exec espeak-ng -b 1 -v en-us -s 145 --stdin --stdout"
 # What a run may leave in the checkout: none of these are products of a running system.
 _SOURCE_ENDINGS = {".py", ".pyc", ".md", ".toml", ".j2"}
 
@@ -58,7 +59,7 @@ def faulty_configuration(state: Path) -> dict[str, Any]:
     return document
 
 
-def mend_voice(folder: Path, script: str = "exec espeak-ng -b 1 -v en-us -s 145 --stdin --stdout") -> None:
+def mend_voice(folder: Path, script: str = VOICE) -> None:
     """The English voice of this system."""
     (folder / "voice.sh").write_text(f"{script}\n", encoding="utf-8")
 
