@@ -140,9 +140,13 @@ class Sipp:
         media_port: int,
         service: str = "s",
         fields: Sequence[Sequence[str]] = (),
+        echo: bool = False,
     ) -> None:
-        """``fields``: the rows of the injection file, taken in turn: ``[field0]`` and so on."""
-        self._fields = fields
+        """``fields``: the rows of the injection file, taken in turn: ``[field0]`` and so on.
+
+        ``echo``: send back what is heard; SIPp is silent otherwise.
+        """
+        self._fields, self._echo = fields, echo
         self._folder, self._scenario, self._remote, self._service = folder, scenario, remote, service
         self._local_ip, self.local_port, self._media_port = local_ip, local_port, media_port
         self._process: asyncio.subprocess.Process | None = None
@@ -169,6 +173,7 @@ class Sipp:
             # A rate of 0.5 is one call in two seconds.
             *("-r", str(max(1, round(per_second * 10))), "-rp", "10000"),
             *(("-inf", "fields.csv") if self._fields else ()),
+            *(("-rtp_echo",) if self._echo else ()),
             *("-trace_stat", "-stf", "statistics.csv", "-fd", "1", "-trace_err", "-error_file", "errors.log"),
         ]
         self._started = asyncio.get_running_loop().time()

@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from ami_bridge.adapters.store import SqlStore, TokenEntry, UserEntry
+from ami_bridge.adapters.store import SqlStore
 from ami_bridge.demo.hearing import correlate, load_wav
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
-from ami_bridge.desk.auth import hashed
-from ami_bridge.desk.rights import ALL_SCOPES
 from tests.faults.listening import listen
 from tests.pbx.calls import eventually, now, record_of, spoken
+from tests.pbx.desk_program import Desk, desk_of
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -33,54 +29,14 @@ SUPERVISOR_SAYS = {
 }
 
 
-@dataclass
-class Desk:
-    """A supervisor's program at the desk."""
-
-    stage: Stage
-    session: aiohttp.ClientSession
-    headers: dict[str, str]
-
-    async def post(self, path: str, **body: Any) -> tuple[int, dict[str, Any]]:
-        network = self.stage.settings.network
-        url = f"http://{network.address}:{network.desk_port}/api/v1{path}"
-        async with self.session.post(url, json=body, headers=self.headers) as answer:
-            return answer.status, await answer.json()
-
-    async def done(self, path: str, **body: Any) -> dict[str, Any]:
-        status, told = await self.post(path, **body)
-        assert status == 200, (path, told)
-        return told
-
-    async def live_call(self, number: str, phase: str) -> str:
-        """The id of the call from ``number``, once it is in ``phase``."""
-
-        async def ask() -> str | None:
-            network = self.stage.settings.network
-            url = f"http://{network.address}:{network.desk_port}/api/v1/live/calls"
-            async with self.session.get(url, headers=self.headers) as answer:
-                for call in (await answer.json())["calls"]:
-                    if call["number"].endswith(number) and call["phase"] == phase:
-                        return str(call["call_id"])
-            return None
-
-        return await eventually(ask, f"the call of {number} in {phase}")
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(phones: Stage, store: SqlStore) -> AsyncIterator[dict[str, Desk]]:
     """Two supervisors, by the extension of their phones."""
     async with aiohttp.ClientSession() as session:
-        desks = {}
-        for extension in ("104", "105"):
-            name, secret = f"head{extension}", f"token-of-head-{extension}"
-            await store.add_user(UserEntry(name, "supervisor", datetime.now(UTC), extension))
-            scopes = tuple(sorted(ALL_SCOPES))
-            await store.save_token(
-                TokenEntry(f"tk{extension}", name, "", hashed(secret), scopes, datetime.now(UTC))
-            )
-            desks[extension] = Desk(phones, session, {"Authorization": f"Bearer {secret}"})
-        yield desks
+        yield {
+            extension: await desk_of(phones, store, session, "supervisor", extension)
+            for extension in ("104", "105")
+        }
 
 
 async def told(store: SqlStore, call_id: str) -> list[str]:
