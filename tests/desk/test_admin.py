@@ -280,6 +280,8 @@ async def test_users_are_added_kept_out_and_let_in(admin: TestClient, store: Sto
 async def test_a_departments_own_words(admin: TestClient, config: Path) -> None:
     shown = await page(admin, "/admin/prompts?department=support&language=ru")
     assert "Ромашка" in shown
+    assert 'href="/voice/103"' in shown, "the way to the recordings of who is heard"
+    assert (await admin.get("/voice/103")).status == 200
     form = {"greetings.queue_join": "{salutation}! {company}, {department}. Сейчас ответим."}
     review = await page(admin, "/admin/prompts?department=support&language=ru", **form)
     assert "Сейчас ответим" in review
