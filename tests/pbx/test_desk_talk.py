@@ -86,6 +86,7 @@ async def handed_over(stage: Stage, store: SqlStore, expected: ExpectedPrompts, 
     assert [party["endpoint"] for party in record["answers"]] == ["102", "104"]
     (transfer,) = record["transfers"]
     assert transfer["kind"] == "blind"
+    assert (transfer["transferer"]["endpoint"], transfer["target"]["endpoint"]) == ("102", "104")
     (mark,) = await store.marks([call_id], kinds=["handover"])
     assert mark.detail["fields"]["subject"] == "договор"
 
