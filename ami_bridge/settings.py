@@ -164,6 +164,7 @@ class CallbackSettings(Section):
     retry: RetrySettings = RetrySettings()
     ask_outcome: bool = False
     mode: CallbackMode = "agent_first"
+    detect_machines: bool = False
     minutes_per_day: int = Field(default=600, ge=1, le=100_000)
     calls_per_hour: int = Field(default=120, ge=1, le=100_000)
     rings_per_number_per_day: int = Field(default=6, ge=1, le=100)
@@ -217,6 +218,7 @@ class Department(Section):
     hours: Hours | None = None
     greeting: Greeting | None = None
     callback_mode: CallbackMode | None = None
+    callback_detect_machines: bool | None = None
     phrases: dict[Language, dict[str, str]] = Field(default={})
 
 
@@ -324,6 +326,11 @@ class Settings(Section):
     def callback_mode(self, department: str) -> CallbackMode:
         """Who is rung first for ``department``."""
         return self.departments[department].callback_mode or self.callback.mode
+
+    def detects_machines(self, department: str) -> bool:
+        """Whether machine detection listens to who answers the callbacks of ``department``."""
+        own = self.departments[department].callback_detect_machines
+        return self.callback.detect_machines if own is None else own
 
     def department_of_did(self, did: str) -> str | None:
         """The department that answers ``did`` (digits, no plus), or None."""

@@ -26,6 +26,8 @@ FIXED_NAMES = (
     "message-thanks",
     "farewell",
     "customer-not-reached",
+    "customer-machine",  # what the agent hears instead of a customer
+    "customer-refused",
     "position",  # before the number that the PBX says
     "closing",  # at closing time, for those who still wait
     "language-offer",  # heard by who is served in another language

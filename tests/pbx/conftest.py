@@ -123,6 +123,13 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
         "ring": {"zone": "uk"},
         "greeting": {"agent_hears": "tone", "short_within_minutes": 30},
     }
+    # Machine detection listens to who answers its callbacks.
+    document["departments"]["listening"] = {
+        "names": names,
+        "dids": ["74950000013"],
+        "queue": ["102"],
+        "callback_detect_machines": True,
+    }
     # Closed now, whatever the day is, and open again in three days.
     opens = (datetime.now(ZoneInfo("Europe/Moscow")) + timedelta(days=3)).strftime("%a").lower()
     document["departments"]["shut"] = {
