@@ -58,6 +58,7 @@ class Variable(StrEnum):
 
     # The dialplan's own.
     DETECT = "FR_DETECT"  # "1" where machine detection listens to who has answered
+    LIMIT = "FR_LIMIT"  # option of Bridge() that ends a long talk; "" where none is too long
     WHO = "FR_WHO"  # who that was: person | machine | refused | unconfirmed
     AGENT_CHANNEL = "FR_AGENT_CHANNEL"  # the agent's channel, for the customer's
     KEY = "FR_KEY"  # the customer's answer to that question

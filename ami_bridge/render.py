@@ -182,6 +182,7 @@ def _department(settings: Settings, key: str) -> dict[str, Any]:
         "direct": department.direct,
         "queue": department.queue,
         "detect_machines": settings.detects_machines(key),
+        "talk_limit": _talk_limit(settings.longest_callback(key)),
         "entry": "direct" if department.direct else "queue",
         "language": settings.language_of(key),
         "zone": ring.zone,
@@ -193,6 +194,14 @@ def _department(settings: Settings, key: str) -> dict[str, Any]:
         "hours": _hours(settings, key),
         **_languages(settings, key),
     }
+
+
+def _talk_limit(minutes: float | None) -> str:
+    """Option of Bridge() that ends the talk, and warns a minute before (half-way through a shorter one)."""
+    if minutes is None:
+        return ""
+    longest = round(minutes * 60_000)
+    return f"L({longest}:{min(60_000, longest // 2)})"
 
 
 def _languages(settings: Settings, key: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
     },
     _PLACE: {
         "fixed": "greeting greeting-join busy callback-offer leave-message message-thanks farewell "
-        "customer-not-reached customer-machine customer-refused position closing",
+        "customer-not-reached customer-machine customer-refused talk-ends-soon talk-ends position closing",
         "briefing": "intro",
         "confirm": "ask",
     },

@@ -81,6 +81,7 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
         **DEMO["callback"],
         "ask_outcome": draw(st.booleans()),
         "detect_machines": draw(st.booleans()),
+        **draw(st.sampled_from([{}, {"max_minutes": 0.5}])),
     }
     return {
         "departments": departments,

@@ -201,3 +201,21 @@ async def test_silence_is_no_confirmation(phones: Stage, store: SqlStore, expect
     await Ear(agent).hears(expected.fixed("customer-not-reached", "quick"))
     attempt = await ended(store, callback)
     assert (attempt.state, attempt.detail) == ("no_answer", "UNCONFIRMED")
+
+
+async def test_a_long_talk_ends_politely(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
+    """Both are warned half-way through twelve seconds, and hear a farewell before the customer's phone is let go."""
+    began = now()
+    customer = await phones.customer()
+    callback = await due(store, "79165550308", began, "brief")
+    agent = await accepted(phones, store, expected, callback, customer)
+    await customer.answer()
+    since = time.monotonic() - 0.1
+    greeting = await Ear(customer).hears(expected.greeting("callback", "brief", "102"), since=since)
+    warned = await Ear(customer).hears(expected.fixed("talk-ends-soon", "brief"), since=greeting.ends)
+    assert 5.0 < warned.starts - greeting.ends < 8.0
+    await Ear(agent).hears(expected.fixed("talk-ends-soon", "brief"), since=greeting.ends)
+    farewell = await Ear(customer).hears(expected.fixed("talk-ends", "brief"), since=warned.ends)
+    assert 11.0 < farewell.starts - greeting.ends < 14.0
+    await customer.wait_for(PhoneState.CLOSED, 10)
+    assert (await ended(store, callback, 40)).state == "answered"
