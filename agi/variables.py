@@ -44,7 +44,8 @@ class Variable(StrEnum):
 
     # Set by the dialplan while it performs a conversation, handed to the step as arguments.
     RESULT = "FR_RESULT"  # what came of the last turn: keys, or the RECORD_STATUS
-    CONVERSATION = "FR_CONVERSATION"  # capture | briefing | outcome | own_name | own_greeting
+    CONVERSATION = "FR_CONVERSATION"  # capture | briefing | outcome | confirm (asked for by the
+    # context customer-who alone) | own_name | own_greeting
     ABOUT = "FR_ABOUT"  # the department (capture) or the callback's id (briefing)
     LOST = "FR_LOST"  # the context that takes over when the AGI is gone
 
@@ -53,7 +54,15 @@ class Variable(StrEnum):
     ATTEMPT = "FR_ATTEMPT"  # id of the attempt
     AGENT = "FR_AGENT"  # extension of the agent who is rung first
 
+    CONFIRM = "FR_CONFIRM"  # "1" when whoever answers is asked first whether he wishes to talk with us
+
     # The dialplan's own.
+    DETECT = "FR_DETECT"  # "1" where machine detection listens to who has answered
+    LIMIT = "FR_LIMIT"  # option of Bridge() that ends a long talk; "" where none is too long
+    WHO = "FR_WHO"  # who that was: person | machine | refused | unconfirmed
+    AGENT_CHANNEL = "FR_AGENT_CHANNEL"  # the agent's channel, for the customer's
+    KEY = "FR_KEY"  # the customer's answer to that question
+    TRIES = "FR_TRIES"  # how often the message to a machine was begun
     PHONES = "FR_PHONES"  # phones that can ring, joined with &
     OTHER = "FR_OTHER"  # the language that a key would choose instead
     MINUTE = "FR_MINUTE"  # the department's wall clock, "1" and HHMM

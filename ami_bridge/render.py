@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 
+from agi.turns import KEY_SECONDS
 from agi.variables import ANSWERS
 from agi.voice.prompts import music_folder, prompts_folder
 from ami_bridge import secrets
@@ -39,6 +40,9 @@ _DAY_MINUTES = 24 * 60
 _YEARS_AHEAD = 3
 # How long a caller may stay on the line after the farewell before the line is closed for him.
 FAREWELL_WAIT_SECONDS = 30
+# So long the line must be quiet before a machine is taken to listen: longer than its pauses between words, and than
+# the one before its tone; shorter than what makes it hang up.
+MACHINE_SILENCE_MS = 2000
 # Codes of the dialplan, dialled with a star before them; docs/dialplan.md tells the agents.
 PARKING_SLOTS = range(71, 80)
 CONFERENCE_ROOMS = range(91, 100)
@@ -148,6 +152,8 @@ def _context(settings: Settings, paths: PbxPaths) -> dict[str, Any]:
         "agi_limit_seconds": AGI_LIMIT_SECONDS,
         "answers": [str(name) for name in ANSWERS],
         "errand": ERRAND,
+        "confirm_seconds": KEY_SECONDS,
+        "machine_silence_ms": MACHINE_SILENCE_MS,
         "farewell_wait_seconds": FAREWELL_WAIT_SECONDS,
         "prompts": prompts_folder(settings),
         "music": music_folder(settings),
@@ -175,6 +181,8 @@ def _department(settings: Settings, key: str) -> dict[str, Any]:
         "dids": department.dids,
         "direct": department.direct,
         "queue": department.queue,
+        "detect_machines": settings.detects_machines(key),
+        "talk_limit": _talk_limit(settings.longest_callback(key)),
         "entry": "direct" if department.direct else "queue",
         "language": settings.language_of(key),
         "zone": ring.zone,
@@ -186,6 +194,14 @@ def _department(settings: Settings, key: str) -> dict[str, Any]:
         "hours": _hours(settings, key),
         **_languages(settings, key),
     }
+
+
+def _talk_limit(minutes: float | None) -> str:
+    """Option of Bridge() that ends the talk, and warns a minute before (half-way through a shorter one)."""
+    if minutes is None:
+        return ""
+    longest = round(minutes * 60_000)
+    return f"L({longest}:{min(60_000, longest // 2)})"
 
 
 def _languages(settings: Settings, key: str) -> dict[str, Any]:

@@ -164,6 +164,8 @@ class CallbackSettings(Section):
     retry: RetrySettings = RetrySettings()
     ask_outcome: bool = False
     mode: CallbackMode = "agent_first"
+    detect_machines: bool = False
+    max_minutes: Annotated[float, Field(gt=0, le=1440)] | None = None
     minutes_per_day: int = Field(default=600, ge=1, le=100_000)
     calls_per_hour: int = Field(default=120, ge=1, le=100_000)
     rings_per_number_per_day: int = Field(default=6, ge=1, le=100)
@@ -217,6 +219,8 @@ class Department(Section):
     hours: Hours | None = None
     greeting: Greeting | None = None
     callback_mode: CallbackMode | None = None
+    callback_detect_machines: bool | None = None
+    callback_max_minutes: Annotated[float, Field(gt=0, le=1440)] | None = None
     phrases: dict[Language, dict[str, str]] = Field(default={})
 
 
@@ -324,6 +328,15 @@ class Settings(Section):
     def callback_mode(self, department: str) -> CallbackMode:
         """Who is rung first for ``department``."""
         return self.departments[department].callback_mode or self.callback.mode
+
+    def detects_machines(self, department: str) -> bool:
+        """Whether machine detection listens to who answers the callbacks of ``department``."""
+        own = self.departments[department].callback_detect_machines
+        return self.callback.detect_machines if own is None else own
+
+    def longest_callback(self, department: str) -> float | None:
+        """After how many minutes of talk a callback of ``department`` is ended; None: never."""
+        return self.departments[department].callback_max_minutes or self.callback.max_minutes
 
     def department_of_did(self, did: str) -> str | None:
         """The department that answers ``did`` (digits, no plus), or None."""

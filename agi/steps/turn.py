@@ -1,14 +1,14 @@
 """Turn: the AGI step behind every conversation.
 
-Arguments: conversation (capture | briefing | outcome | own_name | own_greeting), what it is about (department |
-callback id | agent), and what came of the last turn in base64. Sets FR_DO and what that needs; see
+Arguments: conversation (capture | briefing | outcome | confirm | own_name | own_greeting), what it is about
+(department | callback id | agent), and what came of the last turn in base64. Sets FR_DO and what that needs; see
 :class:`agi.turns.Do`.
 """
 
 from __future__ import annotations
 
 from agi.request import StepRefused, StepRequest, Variables, decode_result
-from agi.steps import briefing, capture, outcome, own_name
+from agi.steps import briefing, capture, confirm, outcome, own_name
 
 
 async def run(request: StepRequest) -> Variables:
@@ -23,4 +23,6 @@ async def run(request: StepRequest) -> Variables:
         return await own_name.run(request, about, result, conversation)
     if conversation == outcome.CONVERSATION:
         return await outcome.run(request, about, result)
+    if conversation == confirm.CONVERSATION:
+        return await confirm.run(request, about, result)
     raise StepRefused("there is no such conversation")

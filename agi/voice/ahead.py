@@ -19,8 +19,10 @@ BookOf = Callable[[str, str, str], PhraseBook]
 _AHEAD_HOURS = 48
 # Phrases that a caller or an agent hears as they stand in the book.
 _SECTIONS = frozenset(
-    {"capture", "briefing", "outcome", "own_name", "digits", "weekdays", "hours", "queue", "waits"}
+    {"capture", "briefing", "outcome", "confirm", "own_name", "digits", "weekdays", "hours", "queue", "waits"}
 )
+# These name company and department.
+_OF_A_PLACE = ("briefing.intro", "confirm.ask")
 
 
 def predictable(settings: Settings, book_of: BookOf, at: datetime) -> Iterator[tuple[str, str]]:
@@ -39,7 +41,8 @@ def predictable(settings: Settings, book_of: BookOf, at: datetime) -> Iterator[t
             yield from ((language, text) for text in texts_of(script, book_of(department, language, "")))
     for department, language in tongues:
         book = book_of(department, language, "")
-        yield language, compose.briefing_intro(book, settings, department)
+        words = compose.place_words(book, settings, department)
+        yield from ((language, book.say(key, **words)) for key in _OF_A_PLACE)
         yield from ((language, text) for text in _plain(book, settings))
 
 
@@ -78,7 +81,7 @@ def _plain(book: PhraseBook, settings: Settings) -> Iterator[str]:
     partings = list(all_partings(book, settings))
     sections = _SECTIONS | ({"letters"} if settings.callback.spell_names else set())
     for key, text in book.phrases.items():
-        if key.partition(".")[0] not in sections or key == "briefing.intro":
+        if key.partition(".")[0] not in sections or key in _OF_A_PLACE:
             continue
         if "{parting}" in text:
             yield from (text.format(parting=parting) for parting in partings)

@@ -173,11 +173,6 @@ def fixed_text(book: PhraseBook, settings: Settings, department: str, name: str)
     return book.say(f"fixed.{name}", key=key, **place_words(book, settings, department))
 
 
-def briefing_intro(book: PhraseBook, settings: Settings, department: str) -> str:
-    """What an agent hears first when a callback is due."""
-    return book.say("briefing.intro", **place_words(book, settings, department))
-
-
 def place_words(book: PhraseBook, settings: Settings, department: str) -> dict[str, str]:
     """Company and department as they are said in the language of ``book``."""
     return {

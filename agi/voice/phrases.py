@@ -33,14 +33,16 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
         "briefing": "name subject number choose declined withdrawn",
         "own_name": "ask ask_greeting sounds choose accepted left",
         "outcome": "ask hours noted",
+        "confirm": "refused silent",
         "digits": " ".join(string.digits),
         "weekdays": " ".join(str(day) for day in range(1, 8)),
         "hours": " ".join(str(hour) for hour in range(24)),
     },
     _PLACE: {
         "fixed": "greeting greeting-join busy callback-offer leave-message message-thanks farewell "
-        "customer-not-reached position closing",
+        "customer-not-reached customer-machine customer-refused talk-ends-soon talk-ends position closing",
         "briefing": "intro",
+        "confirm": "ask",
     },
     _GREETING: {
         "greetings": "direct_nameless queue_answer_nameless callback_nameless queue_join queue_join_again closed"

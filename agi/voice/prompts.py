@@ -26,6 +26,10 @@ FIXED_NAMES = (
     "message-thanks",
     "farewell",
     "customer-not-reached",
+    "customer-machine",  # what the agent hears instead of a customer
+    "customer-refused",
+    "talk-ends-soon",  # heard by both in a talk that has become too long
+    "talk-ends",
     "position",  # before the number that the PBX says
     "closing",  # at closing time, for those who still wait
     "language-offer",  # heard by who is served in another language

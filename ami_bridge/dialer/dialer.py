@@ -356,6 +356,7 @@ class Dialer:
                     "__FR_DEPARTMENT": callback.department,
                     "__FR_AGENT": attempt.agent,
                     "__FR_DID": department.dids[0],
+                    "__FR_CONFIRM": "1" if callback.needs_confirmation else "",
                     # The customer is greeted in the language of the request; agents are spoken to in the department's.
                     "__FR_LANGUAGE": callback.language if callback.language in spoken else spoken[0],
                 },

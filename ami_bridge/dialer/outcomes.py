@@ -26,6 +26,8 @@ _OUTCOMES = {
     "REFUSED": AttemptState.FAILED,
     # The agent hung up while the customer's phone rang: the customer may have seen a missed call, so it counts.
     "CANCEL": AttemptState.NO_ANSWER,
+    # Whoever answered the number that somebody else had typed did not say that he wishes to talk with us.
+    "UNCONFIRMED": AttemptState.NO_ANSWER,
     # What the agent keyed in after the talk; see agi/steps/outcome.py.
     "REFUSED_BY_CUSTOMER": AttemptState.REFUSED,
     "WRONG_NUMBER": AttemptState.WRONG_NUMBER,

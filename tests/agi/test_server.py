@@ -423,3 +423,16 @@ async def test_the_agent_is_asked_and_the_dialplan_is_told(peer, store: SqlStore
     assert (hours["FR_DO"], hours["FR_DIGITS"], hours["FR_AGREED"]) == ("digits", "2", "LATER24")
     noted = await peer.turn(callback.id, "3", conversation="outcome", uniqueid="fr1-2.2")
     assert (noted["FR_DO"], noted["FR_AGREED"]) == ("end", "LATER3")
+
+
+@pytest.mark.parametrize(("key", "never"), [("1", False), ("0", False), ("2", True)])
+async def test_who_wants_no_calls_is_on_the_list_before_he_hears_so(
+    peer, store: SqlStore, key: str, never: bool
+) -> None:
+    callback = await due_callback(store, peer)
+    asked = await peer.turn(callback.id, "", conversation="confirm", uniqueid="fr1-2.2")
+    answered = await peer.turn(callback.id, key, conversation="confirm", uniqueid="fr1-2.2")
+    assert asked["FR_FILES"]
+    assert answered["FR_FILES"] != asked["FR_FILES"]
+    assert callback.number is not None
+    assert bool(await store.do_not_call([callback.number])) is never

@@ -22,6 +22,7 @@ TABLE: list[tuple[str, Sequence[str], str, str, str]] = [
     ("busy, nobody, then a machine", ["BUSY", "NOANSWER", "MACHINE_WHOLE"], "exhausted", "machine", "kept"),
     ("a machine", ["MACHINE_WHOLE"], "queued", "machine", "kept"),
     ("a machine that hung up", ["MACHINE_CUT"], "queued", "machine", "kept"),
+    ("nobody there said yes", ["UNCONFIRMED"], "queued", "no_answer", "kept"),
     ("wants no calls", ["REFUSED_BY_CUSTOMER"], "cancelled", "refused", "kept"),
     ("somebody else", ["WRONG_NUMBER"], "cancelled", "wrong_number", "kept"),
     ("another time", ["LATER3"], "queued", "later", "open"),
@@ -105,3 +106,30 @@ async def test_never_again_by_another_way(reception: Any) -> None:
     assert kept is not None
     assert ((await reception.now_is(callback)).state, kept.state) == ("cancelled", "withdrawn")
     assert reception.originates == []
+
+
+@pytest.mark.parametrize("left", ["MACHINE_WHOLE", "MACHINE_CUT"])
+async def test_a_machine_goes_on_when_the_agent_has_gone(reception: Any, left: str) -> None:
+    """Its own channel tells how it went; until then the attempt is open, and nobody is rung for it."""
+    callback = await reception.ask()
+    await reception.tick()
+    channel_id = reception.channel_id()
+    (attempt,) = await reception.store.attempts(callback.id)
+    reception.live = {channel_id, "customer-1"}
+    await reception.tell("machine", "customer-1", attempt=attempt.id)
+    await reception.tell("ended", channel_id, "MACHINE", attempt.id)
+    await reception.hang_up(channel_id)
+    await reception.tick(30)
+    assert [each.state for each in await reception.store.attempts(callback.id)] == ["dialing"]
+    await reception.tell("ended", "customer-1", left, attempt.id)
+    (attempt,) = await reception.store.attempts(callback.id)
+    assert (attempt.state, attempt.detail) == ("machine", left)
+    assert len(reception.originates) == 1
+
+
+@pytest.mark.parametrize(("source", "told"), [("typed", "1"), ("caller_id", ""), ("desk", "")])
+async def test_whose_number_another_typed_is_asked_first(reception: Any, source: str, told: str) -> None:
+    callback = await reception.ask(due=1)
+    await reception.store.update_callback(callback.id, number_source=source, at=reception.clock.now())
+    await reception.tick(2)
+    assert f"__FR_CONFIRM={told}" in reception.originates[0].headers["Variable"]

@@ -77,7 +77,12 @@ def companies(draw: st.DrawFn) -> dict[str, Any]:
     }
     agents = {extension: {"names": {"ru": draw(NAMES)}} for extension in EXTENSIONS}
     trunk = {"address": "127.0.0.2", "ringback": draw(st.sampled_from(["inband", "carrier"]))}
-    callback = {**DEMO["callback"], "ask_outcome": draw(st.booleans())}
+    callback = {
+        **DEMO["callback"],
+        "ask_outcome": draw(st.booleans()),
+        "detect_machines": draw(st.booleans()),
+        **draw(st.sampled_from([{}, {"max_minutes": 0.5}])),
+    }
     return {
         "departments": departments,
         "agents": agents,

@@ -123,6 +123,20 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
         "ring": {"zone": "uk"},
         "greeting": {"agent_hears": "tone", "short_within_minutes": 30},
     }
+    # Machine detection listens to who answers its callbacks.
+    document["departments"]["listening"] = {
+        "names": names,
+        "dids": ["74950000013"],
+        "queue": ["102"],
+        "callback_detect_machines": True,
+    }
+    # Its callbacks may last twelve seconds.
+    document["departments"]["brief"] = {
+        "names": names,
+        "dids": ["74950000014"],
+        "queue": ["102"],
+        "callback_max_minutes": 0.2,
+    }
     # Closed now, whatever the day is, and open again in three days.
     opens = (datetime.now(ZoneInfo("Europe/Moscow")) + timedelta(days=3)).strftime("%a").lower()
     document["departments"]["shut"] = {
