@@ -1,8 +1,12 @@
-"""Who answers a callback: a machine, somebody who was never asked, the customer. With real phones."""
+"""Who answers a callback: a machine, somebody who was never asked, the customer. With real phones.
+
+Each is a call of half a minute, so the ordinary run plays three of them; ``FOURTHRING_STORIES=all`` plays all.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +25,10 @@ from ami_bridge.demo.stage import Stage
 from tests.pbx.calls import callback_of, eventually, now, spoken
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
+
+by_hand = pytest.mark.skipif(
+    os.environ.get("FOURTHRING_STORIES") != "all", reason="set FOURTHRING_STORIES=all to play every customer"
+)
 
 # The department of tests/pbx/conftest.py that listens for machines.
 LISTENING = "listening"
@@ -82,7 +90,9 @@ async def machines_greeting(phones: Stage, quiet_before_tone: float) -> tuple[Pa
     return path, len(whole) / rate
 
 
-@pytest.mark.parametrize(("number", "quiet_before_tone"), [("79165550301", 0.6), ("79165550302", 3.5)])
+@pytest.mark.parametrize(
+    ("number", "quiet_before_tone"), [pytest.param("79165550301", 0.6, marks=by_hand), ("79165550302", 3.5)]
+)
 async def test_a_machine_keeps_the_whole_message(
     phones: Stage, store: SqlStore, expected: ExpectedPrompts, number: str, quiet_before_tone: float
 ) -> None:
@@ -112,6 +122,7 @@ async def test_a_machine_keeps_the_whole_message(
     assert (again.due_at - now()).total_seconds() > 60 * phones.settings.callback.retry.machine[0] - 30
 
 
+@by_hand
 async def test_a_machine_that_hangs_up_has_half_a_message(
     phones: Stage, store: SqlStore, expected: ExpectedPrompts
 ) -> None:
@@ -158,6 +169,7 @@ async def talk(
     await Ear(agent).hears(reply, since=greeting.ends)
 
 
+@by_hand
 async def test_key_one_puts_through(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """A number that somebody else typed: whoever answers is asked first, and the agent hears nothing of it."""
     began = now()
@@ -191,6 +203,7 @@ async def test_key_two_is_never_again(phones: Stage, store: SqlStore, expected: 
     assert stored.state in {CallbackState.CANCELLED, CallbackState.DONE}
 
 
+@by_hand
 async def test_silence_is_no_confirmation(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """Nobody is put on; it counts as an attempt in which nobody was reached."""
     began = now()
@@ -203,6 +216,7 @@ async def test_silence_is_no_confirmation(phones: Stage, store: SqlStore, expect
     assert (attempt.state, attempt.detail) == ("no_answer", "UNCONFIRMED")
 
 
+@by_hand
 async def test_a_long_talk_ends_politely(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """Both are warned half-way through twelve seconds, and hear a farewell before the customer's phone is let go."""
     began = now()
