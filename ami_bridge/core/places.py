@@ -3,6 +3,8 @@
 Whoever came first is served first, on the line or not. Written rules, the only ones by which somebody may be
 served before one who came earlier:
 
+* a caller has no turn before he stands in the queue: while phones ring for him, or he is greeted, agents serve others;
+  then his place is that of his call's beginning;
 * a callback has no turn before it is due, at an hour at which its customer may not be rung, or while its number
   is being rung for another request;
 * a callback that an agent has just not taken steps aside for a moment, so that it cannot stop the list;

@@ -41,9 +41,10 @@ SLACK_SECONDS = 5.0
 
 
 class Served(NamedTuple):
-    """One who came, and when he got an agent."""
+    """One who came, since when he could have been served, and when he got an agent."""
 
     came_at: datetime
+    ready_at: datetime
     served_at: datetime
     who: str
 
@@ -146,23 +147,25 @@ async def all_served(store: SqlStore) -> list[Served]:
         # An agent whose phone the PBX began to ring for the line in that instant was not to be had.
         *missed, last = await store.attempts(callback.id)
         assert {attempt.state for attempt in missed} <= {AttemptState.AGENT_NO_ANSWER}, missed
-        people.append(Served(callback.came_at, last.started_at, callback.caller_id))
+        people.append(Served(callback.came_at, callback.came_at, last.started_at, callback.caller_id))
     for call in await store.calls(limit=500):
         if call.caller_number.lstrip("+").startswith("79168"):
             answers = [leg["answered_at"] for leg in call.record["legs"] if leg["answered_at"] is not None]
             assert answers, call.record
-            people.append(Served(call.started_at, datetime.fromisoformat(min(answers)), call.caller_number))
+            joined = datetime.fromisoformat(call.record["queues"][0]["joined_at"])
+            answered = datetime.fromisoformat(min(answers))
+            people.append(Served(call.started_at, joined, answered, call.caller_number))
     return sorted(people)
 
 
 def passed(people: list[Served]) -> list[tuple[float, str, str]]:
-    """Who got his agent after one who came later, and by how many seconds; the worst first."""
+    """Who stood there and got his agent after one who came later, and by how many seconds; the worst first."""
     return sorted(
         (
             ((first.served_at - later.served_at).total_seconds(), first.who, later.who)
             for index, first in enumerate(people)
             for later in people[index + 1 :]
-            if first.served_at > later.served_at
+            if first.ready_at < later.served_at < first.served_at
         ),
         reverse=True,
     )
