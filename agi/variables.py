@@ -63,6 +63,7 @@ class Variable(StrEnum):
     AGENT_CHANNEL = "FR_AGENT_CHANNEL"  # the agent's channel, for the customer's
     KEY = "FR_KEY"  # the customer's answer to that question
     TRIES = "FR_TRIES"  # how often the message to a machine was begun
+    CHOSEN = "FR_CHOSEN"  # "1" while the phone of an agent is looked for whom the dialer has chosen
     PHONES = "FR_PHONES"  # phones that can ring, joined with &
     OTHER = "FR_OTHER"  # the language that a key would choose instead
     MINUTE = "FR_MINUTE"  # the department's wall clock, "1" and HHMM

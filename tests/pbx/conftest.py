@@ -126,14 +126,14 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
     # Machine detection listens to who answers its callbacks.
     document["departments"]["listening"] = {
         "names": names,
-        "dids": ["74950000013"],
+        "dids": ["74950000041"],
         "queue": ["102"],
         "callback_detect_machines": True,
     }
     # Its callbacks may last twelve seconds.
     document["departments"]["brief"] = {
         "names": names,
-        "dids": ["74950000014"],
+        "dids": ["74950000042"],
         "queue": ["102"],
         "callback_max_minutes": 0.2,
     }
