@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -79,7 +80,10 @@ def note_trouble(settings: Settings, reasons: Collection[str], missing: int, at:
             "reasons": sorted(set(reasons))[:5],
             "at": at.isoformat(timespec="seconds"),
         }
-        file.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+        # In one step: `doctor` may read at any instant, and several threads may have something to tell.
+        staged = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
+        staged.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+        staged.replace(file)
     except OSError as error:
         _log.error("Cannot write down which prompts are missing: %s", error.strerror)
 
