@@ -100,14 +100,15 @@ def _greeting(request: StepRequest, kind: GreetingKind, department: str, agent: 
         why = "is not rendered yet"
     except RenderError as error:
         path, why = None, str(error)
-    if path is None and kind is GreetingKind.MACHINE:
+    if path is not None:
+        return path
+    if kind is GreetingKind.MACHINE:
         # What a machine keeps must say who rings and what number: no other prompt does.
         raise StepRefused(f"the message for a machine {why}")
-    if path is None:
-        name = "greeting" if kind in PERSONAL else "greeting-join"
-        path = prompts.fixed_prompt(request.settings, department, name)
-        _log.warning("The greeting %s of %s: %s; playing %s", kind, department, why, path)
-    return path
+    name = "greeting" if kind in PERSONAL else "greeting-join"
+    generic = prompts.fixed_prompt(request.settings, department, name)
+    _log.warning("The greeting %s of %s: %s; playing %s", kind, department, why, generic)
+    return generic
 
 
 def _tone(request: StepRequest, greeting: Path) -> Path:

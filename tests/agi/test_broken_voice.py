@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import tomllib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from ami_bridge.adapters.clock import FakeClock
 from ami_bridge.adapters.store import SqlStore
 from ami_bridge.resources import shipped_folder
 from ami_bridge.settings import Settings, parse_settings
+from tests.disks import fill, small_disk
 
 from .conftest import NOON_IN_MOSCOW, TOKEN, Peer, environment_bytes, free_port
 
@@ -71,35 +70,23 @@ async def test_a_voice_that_cannot_speak(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of its own, of 64 MiB."""
     folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"this user may not mount a small disk: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with small_disk(folder, "64m"):
+        yield folder
 
 
-async def test_a_disk_that_is_full(small_disk: Path, store: SqlStore) -> None:
-    settings = company(small_disk)
+async def test_a_disk_that_is_full(disk: Path, store: SqlStore) -> None:
+    settings = company(disk)
     cache = VoiceCache(settings)
     assert cache.prepare(at=NOON_IN_MOSCOW) == 0
-    with suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as ballast:
-        while True:
-            ballast.write(b"x" * 65536)
-    assert (small_disk / "ballast").stat().st_size > 0
+    ballast = fill(disk)
     # Never put together before, and now it cannot be.
     assert await heard(settings, cache, store) == fixed_prompt(settings, "sales", "greeting")
-    disk = next(each for each in doctor._disk(settings) if each.subject == "disk")
-    assert not disk.ok
-    assert "only 0 MiB free" in disk.message
-    (small_disk / "ballast").unlink()
+    found = next(each for each in doctor._disk(settings) if each.subject == "disk")
+    assert not found.ok
+    assert "only 0 MiB free" in found.message
+    ballast.unlink()
     assert await heard(settings, cache, store) != fixed_prompt(settings, "sales", "greeting")
     cache.close()

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from ami_bridge.check import Finding
 from ami_bridge.demo.ear import Ear
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState
+from tests.disks import fill, small_disk
 from tests.faults.conftest import VOICE, mend_voice
 from tests.faults.listening import listen
 from tests.faults.plant import Plant
@@ -42,22 +43,9 @@ def nothing_ready(prompts: Path) -> Iterator[None]:
 @contextmanager
 def full_disk(folder: Path) -> Iterator[None]:
     """``folder`` is a disk of its own, on which not a byte is left."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"this user may not mount a small disk: {mounted.stderr.strip()}")
-    try:
-        with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as ballast:
-            while True:
-                ballast.write(b"x" * 4096)
+    with small_disk(folder, "64k"):
+        fill(folder)
         yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 async def hears_the_generic_greeting(phones: Plant, expected: ExpectedPrompts, number: str) -> None:

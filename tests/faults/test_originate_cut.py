@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 import pytest
 
@@ -14,7 +13,7 @@ from ami_bridge import secrets
 from ami_bridge.adapters.ami import AmiLink, LinkState
 from ami_bridge.adapters.clock import SystemClock
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.core.callbacks import Callback, CallbackEvent, CallbackState, Consent
+from ami_bridge.core.callbacks import CallbackState
 from ami_bridge.core.events import READ_EVENTS
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
@@ -23,7 +22,7 @@ from ami_bridge.render import cel_file
 from tests.faults.listening import listen, talk
 from tests.faults.plant import Plant
 from tests.faults.proxy import CuttingProxy
-from tests.pbx.calls import callback_of, now
+from tests.pbx.calls import callback_of, due_callback, now
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -47,20 +46,6 @@ async def dialler_behind(plant: Plant, store: SqlStore, orders: list[str]) -> As
             await asyncio.gather(running, return_exceptions=True)
             await link.close()
             assert link.state is LinkState.CLOSED
-
-
-async def due_callback(store: SqlStore, number: str, at: datetime) -> Callback:
-    """A callback as the capture leaves it."""
-    return await store.create_callback(
-        f"cut:{number}:{at.isoformat()}",
-        "back",
-        event=CallbackEvent.CAPTURED,
-        number=f"+{number}",
-        number_confirmed=True,
-        caller_id=number,
-        language="ru",
-        consent=Consent(key="1", prompt_version="test", given_at=at, number=f"+{number}"),
-    )
 
 
 async def first_rung(agents: list[Softphone]) -> Softphone:
@@ -96,7 +81,7 @@ async def test_lost_then_unanswered(phones: Plant, store: SqlStore, expected: Ex
     """The first Originate never arrives, the second arrives but its answer does not: one call in all."""
     since = now()
     agents, customer = [await phones.agent("102"), await phones.agent("104")], await phones.customer()
-    callback = await due_callback(store, "79165550801", since)
+    callback = await due_callback(store, "79165550801", since, "back")
     async with dialler_behind(phones, store, ["lose", "deafen"]) as proxy:
         await accepts(phones, expected, agents, customer)
         done = await callback_of(store, "79165550801", {CallbackState.DONE}, since, seconds=20)
@@ -113,7 +98,7 @@ async def test_deaf_until_the_talk_is_over(phones: Plant, store: SqlStore, expec
     """The link stays down for the whole attempt: what became of it is found in the channel event log."""
     since = now()
     agents, customer = [await phones.agent("102"), await phones.agent("104")], await phones.customer()
-    callback = await due_callback(store, "79165550802", since)
+    callback = await due_callback(store, "79165550802", since, "back")
     async with dialler_behind(phones, store, ["deafen"]) as proxy:
         await asyncio.wait_for(proxy.met.wait(), 20)
         proxy.closed = True

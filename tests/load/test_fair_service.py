@@ -20,13 +20,13 @@ import pytest_asyncio
 
 from ami_bridge.adapters.journal import read_journal
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.core.callbacks import FINAL, AttemptState, CallbackEvent, CallbackState, Consent
+from ami_bridge.core.callbacks import FINAL, AttemptState, CallbackState
 from ami_bridge.demo.baresip import PhoneError
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from ami_bridge.dialer.agents import HOLD_REASON
 from tests.load import scenarios
-from tests.pbx.calls import eventually, now
+from tests.pbx.calls import due_callback, eventually, now
 from tests.pbx.conftest import configuration, free_block, write_configuration
 from tests.pbx.sipp import Sipp
 
@@ -120,17 +120,7 @@ async def leave_callbacks(store: SqlStore) -> None:
     """People who have hung up and keep their place, one after the other."""
     for number in range(CALLBACKS):
         await asyncio.sleep(OVER_SECONDS / CALLBACKS)
-        given, called = now(), f"79167{number:06d}"
-        await store.create_callback(
-            f"fair:{number}",
-            "busy",
-            event=CallbackEvent.CAPTURED,
-            number=f"+{called}",
-            number_confirmed=True,
-            caller_id=called,
-            language="ru",
-            consent=Consent(key="1", prompt_version="test", given_at=given, number=f"+{called}"),
-        )
+        await due_callback(store, f"79167{number:06d}", now(), "busy")
 
 
 async def all_served(store: SqlStore) -> list[Served]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from agi.voice.cache import say
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.core.callbacks import Callback, CallbackState
+from ami_bridge.core.callbacks import Callback, CallbackEvent, CallbackState, Consent
 from ami_bridge.demo.stage import Stage
 
 T = TypeVar("T")
@@ -52,6 +52,29 @@ async def callback_of(
         return None
 
     return await eventually(ask, f"a callback of {number} in {sorted(states)}", seconds)
+
+
+async def due_callback(
+    store: SqlStore,
+    number: str,
+    at: datetime,
+    department: str,
+    *,
+    language: str = "ru",
+    number_source: str = "caller_id",
+) -> Callback:
+    """A callback as the capture leaves it: due at once, with consent given ``at``."""
+    return await store.create_callback(
+        f"test:{number}:{at.isoformat()}",
+        department,
+        event=CallbackEvent.CAPTURED,
+        number=f"+{number}",
+        number_confirmed=True,
+        number_source=number_source,
+        caller_id=number,
+        language=language,
+        consent=Consent(key="1", prompt_version="test", given_at=at, number=f"+{number}"),
+    )
 
 
 async def spoken(stage: Stage, words: str, language: str = "ru") -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,7 +51,16 @@ class Desk:
         return await eventually(ask, f"the call of {number} in {phase}")
 
 
-async def desk_of(
+@asynccontextmanager
+async def desks_of(
+    stage: Stage, store: SqlStore, role: str, extensions: Collection[str]
+) -> AsyncIterator[dict[str, Desk]]:
+    """A program for each of these phones' owners, by extension."""
+    async with aiohttp.ClientSession() as session:
+        yield {each: await _desk_of(stage, store, session, role, each) for each in extensions}
+
+
+async def _desk_of(
     stage: Stage, store: SqlStore, session: aiohttp.ClientSession, role: str, extension: str
 ) -> Desk:
     """A new account for ``extension``, and its program."""

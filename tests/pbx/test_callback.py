@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.core.callbacks import Callback, CallbackEvent, CallbackState, Consent
+from ami_bridge.core.callbacks import CallbackEvent, CallbackState
 from ami_bridge.demo.ear import Ear
 from ami_bridge.demo.hearing import correlate, find_all, load_wav
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
-from tests.pbx.calls import callback_of, eventually, now, record_of, spoken
+from tests.pbx.calls import callback_of, due_callback, eventually, now, record_of, spoken
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -164,28 +163,12 @@ async def test_key_one_in_the_queue(phones: Stage, store: SqlStore, expected: Ex
     assert [stay["left_reason"] for stay in record["queues"]] == ["key", "answered"]
 
 
-async def due_callback(
-    store: SqlStore, number: str, at: datetime, department: str = "quick", language: str = "ru"
-) -> Callback:
-    """A callback as the capture leaves it."""
-    return await store.create_callback(
-        f"test:{number}:{at.isoformat()}",
-        department,
-        event=CallbackEvent.CAPTURED,
-        number=f"+{number}",
-        number_confirmed=True,
-        caller_id=number,
-        language=language,
-        consent=Consent(key="1", prompt_version="test", given_at=at, number=f"+{number}"),
-    )
-
-
 async def test_the_promise_is_kept(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """The agent accepts with 1, the customer's phone rings, they hear each other; done, one attempt."""
     began = now()
     agent = await phones.agent("102")
     customer = await phones.customer()
-    callback = await due_callback(store, "79165550210", began)
+    callback = await due_callback(store, "79165550210", began, "quick")
     await agent.wait_for(PhoneState.INCOMING, 15)
     await agent.answer()
     await Ear(agent).hears(expected.phrase("briefing.choose", "quick"), timeout=40)
@@ -235,7 +218,7 @@ async def test_the_customer_is_greeted_in_the_language_of_the_request(
     began = now()
     agent = await phones.agent("103")
     customer = await phones.customer()
-    await due_callback(store, "79165550213", began, "bilingual", "en")
+    await due_callback(store, "79165550213", began, "bilingual", language="en")
     await agent.wait_for(PhoneState.INCOMING, 15)
     await agent.answer()
     await Ear(agent).hears(expected.phrase("briefing.choose", "bilingual"), timeout=40)
@@ -265,7 +248,7 @@ async def test_the_agent_declines(phones: Stage, store: SqlStore, expected: Expe
     began = now()
     agent = await phones.agent("102")
     customer = await phones.customer()
-    callback = await due_callback(store, "79165550211", began)
+    callback = await due_callback(store, "79165550211", began, "quick")
     await agent.wait_for(PhoneState.INCOMING, 15)
     await agent.answer()
     await Ear(agent).hears(expected.phrase("briefing.choose", "quick"), timeout=40)
@@ -297,7 +280,7 @@ async def test_the_customer_does_not_answer(
     began = now()
     agent = await phones.agent("102")
     await phones.customer(answer_mode="reject")
-    callback = await due_callback(store, "79165550212", began)
+    callback = await due_callback(store, "79165550212", began, "quick")
     await agent.wait_for(PhoneState.INCOMING, 15)
     await agent.answer()
     await Ear(agent).hears(expected.phrase("briefing.choose", "quick"), timeout=40)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,13 @@ import pytest
 
 from agi.voice import sound
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.core.callbacks import OPEN_ATTEMPT, Attempt, Callback, CallbackEvent, CallbackState, Consent
+from ami_bridge.core.callbacks import OPEN_ATTEMPT, Attempt, Callback, CallbackState
 from ami_bridge.demo.ear import Ear
 from ami_bridge.demo.hearing import correlate, load_wav
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
-from tests.pbx.calls import callback_of, eventually, now, spoken
+from tests.pbx.calls import callback_of, due_callback, eventually, now, spoken
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -32,23 +31,6 @@ by_hand = pytest.mark.skipif(
 
 # The department of tests/pbx/conftest.py that listens for machines.
 LISTENING = "listening"
-
-
-async def due(
-    store: SqlStore, number: str, at: datetime, department: str, *, number_source: str = "caller_id"
-) -> Callback:
-    """A callback as the capture leaves it."""
-    return await store.create_callback(
-        f"test:{number}:{at.isoformat()}",
-        department,
-        event=CallbackEvent.CAPTURED,
-        number=f"+{number}",
-        number_confirmed=True,
-        number_source=number_source,
-        caller_id=number,
-        language="ru",
-        consent=Consent(key="1", prompt_version="test", given_at=at, number=f"+{number}"),
-    )
 
 
 async def accepted(
@@ -100,7 +82,7 @@ async def test_a_machine_keeps_the_whole_message(
     began = now()
     greeting, seconds = await machines_greeting(phones, quiet_before_tone)
     machine = await phones.customer(answer_mode="auto", voice=greeting)
-    callback = await due(store, number, began, LISTENING)
+    callback = await due_callback(store, number, began, LISTENING)
     agent = await accepted(phones, store, expected, callback, machine)
     await machine.wait_for(PhoneState.ESTABLISHED, 10)
     await Ear(agent).hears(expected.fixed("customer-machine", LISTENING))
@@ -130,7 +112,7 @@ async def test_a_machine_that_hangs_up_has_half_a_message(
     began = now()
     greeting, seconds = await machines_greeting(phones, 0.6)
     machine = await phones.customer(answer_mode="auto", voice=greeting)
-    callback = await due(store, "79165550303", began, LISTENING)
+    callback = await due_callback(store, "79165550303", began, LISTENING)
     await accepted(phones, store, expected, callback, machine)
     await machine.wait_for(PhoneState.ESTABLISHED, 10)
     await asyncio.sleep(seconds + 4.0)
@@ -144,7 +126,7 @@ async def test_a_person_is_put_through(phones: Stage, store: SqlStore, expected:
     began = now()
     hello = await spoken(phones, "Алло, слушаю")
     customer = await phones.customer(voice=hello)
-    callback = await due(store, "79165550304", began, LISTENING)
+    callback = await due_callback(store, "79165550304", began, LISTENING)
     agent = await accepted(phones, store, expected, callback, customer)
     await customer.answer()
     await talk(phones, expected, agent, customer, LISTENING)
@@ -174,7 +156,7 @@ async def test_key_one_puts_through(phones: Stage, store: SqlStore, expected: Ex
     """A number that somebody else typed: whoever answers is asked first, and the agent hears nothing of it."""
     began = now()
     customer = await phones.customer()
-    callback = await due(store, "79165550305", began, "quick", number_source="typed")
+    callback = await due_callback(store, "79165550305", began, "quick", number_source="typed")
     agent = await accepted(phones, store, expected, callback, customer)
     await customer.answer()
     await Ear(customer).hears(expected.phrase("confirm.ask", "quick"))
@@ -188,7 +170,7 @@ async def test_key_two_is_never_again(phones: Stage, store: SqlStore, expected: 
     """The number is on the do-not-call list; the agent is told and freed."""
     began = now()
     customer = await phones.customer()
-    callback = await due(store, "79165550306", began, "quick", number_source="typed")
+    callback = await due_callback(store, "79165550306", began, "quick", number_source="typed")
     agent = await accepted(phones, store, expected, callback, customer)
     await customer.answer()
     await Ear(customer).hears(expected.phrase("confirm.ask", "quick"))
@@ -208,7 +190,7 @@ async def test_silence_is_no_confirmation(phones: Stage, store: SqlStore, expect
     """Nobody is put on; it counts as an attempt in which nobody was reached."""
     began = now()
     customer = await phones.customer(answer_mode="auto")
-    callback = await due(store, "79165550307", began, "quick", number_source="typed")
+    callback = await due_callback(store, "79165550307", began, "quick", number_source="typed")
     agent = await accepted(phones, store, expected, callback, customer)
     await Ear(customer).hears(expected.phrase("confirm.silent", "quick"), timeout=60)
     await Ear(agent).hears(expected.fixed("customer-not-reached", "quick"))
@@ -221,7 +203,7 @@ async def test_a_long_talk_ends_politely(phones: Stage, store: SqlStore, expecte
     """Both are warned half-way through twelve seconds, and hear a farewell before the customer's phone is let go."""
     began = now()
     customer = await phones.customer()
-    callback = await due(store, "79165550308", began, "brief")
+    callback = await due_callback(store, "79165550308", began, "brief")
     agent = await accepted(phones, store, expected, callback, customer)
     await customer.answer()
     since = time.monotonic() - 0.1

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -16,7 +15,7 @@ from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from tests.faults.listening import listen, talk
 from tests.pbx.calls import now, record_of
-from tests.pbx.desk_program import Desk, desk_of
+from tests.pbx.desk_program import Desk, desks_of
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -24,11 +23,8 @@ pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(phones: Stage, store: SqlStore) -> AsyncIterator[dict[str, Desk]]:
     """Two agents, by the extension of their phones."""
-    async with aiohttp.ClientSession() as session:
-        yield {
-            extension: await desk_of(phones, store, session, "agent", extension)
-            for extension in ("102", "103")
-        }
+    async with desks_of(phones, store, "agent", ("102", "103")) as desks:
+        yield desks
 
 
 async def answered_from_the_queue(

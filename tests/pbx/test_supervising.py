@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -17,7 +16,7 @@ from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from tests.faults.listening import listen
 from tests.pbx.calls import eventually, now, record_of, spoken
-from tests.pbx.desk_program import Desk, desk_of
+from tests.pbx.desk_program import Desk, desks_of
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -32,11 +31,8 @@ SUPERVISOR_SAYS = {
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(phones: Stage, store: SqlStore) -> AsyncIterator[dict[str, Desk]]:
     """Two supervisors, by the extension of their phones."""
-    async with aiohttp.ClientSession() as session:
-        yield {
-            extension: await desk_of(phones, store, session, "supervisor", extension)
-            for extension in ("104", "105")
-        }
+    async with desks_of(phones, store, "supervisor", ("104", "105")) as desks:
+        yield desks
 
 
 async def told(store: SqlStore, call_id: str) -> list[str]:
