@@ -38,8 +38,9 @@ setup-test:
 demo: setup
 	@.venv/bin/fourthring demo $(ARGS)
 
+# `make test ARGS="tests/core -x"`: those tests alone, one after the other.
 test: setup-test
-	@.venv/bin/python -m pytest $(ARGS)
+	@$(if $(strip $(ARGS)),.venv/bin/python -m pytest $(ARGS),sh .ci/whole-run)
 
 check: .venv/.ready
 	@.venv/bin/ruff check .
