@@ -24,7 +24,7 @@ from ami_bridge.core.events import READ_EVENTS
 from ami_bridge.desk import create_app, serving
 from ami_bridge.dialer.dialer import Dialer
 from ami_bridge.dialer.ledger import Ledger
-from ami_bridge.dialer.line import guard_holds
+from ami_bridge.dialer.line import RINGING_EVENTS, guard_holds
 from ami_bridge.dialer.messengers import messengers_of
 from ami_bridge.directory import save_directory
 from ami_bridge.errors import FourthRingError
@@ -131,7 +131,7 @@ def _dialer_detail(link: AmiLink, dialer: Dialer) -> dict[str, Any]:
 async def run_dialer(settings: Settings) -> None:
     """The dialer, on an AMI account of its own."""
     async with _store(settings) as store:
-        link = await _linked(settings, "fourthring-dialer", secrets.AMI_DIALER)
+        link = await _linked(settings, "fourthring-dialer", secrets.AMI_DIALER, more=RINGING_EVENTS)
         try:
             dialer = Dialer(settings, link, store, SystemClock(), cel_file(settings))
             async with asyncio.TaskGroup() as group:
@@ -155,9 +155,14 @@ async def run_desk(settings: Settings, config: Path | None = None) -> None:
             await asyncio.Event().wait()
 
 
-async def _linked(settings: Settings, account: str, secret: str) -> AmiLink:
-    """An AMI link that keeps connecting by itself; a refused account ends the service with its sentence."""
-    link = AmiLink(settings.node.name, wanted=READ_EVENTS)
+async def _linked(
+    settings: Settings, account: str, secret: str, *, more: frozenset[str] = frozenset()
+) -> AmiLink:
+    """An AMI link that keeps connecting by itself; a refused account ends the service with its sentence.
+
+    ``more``: names of events that this service reads besides those of the call records.
+    """
+    link = AmiLink(settings.node.name, wanted=READ_EVENTS | more)
     network = settings.network
     password = secrets.read_secret(settings, secret)
     try:

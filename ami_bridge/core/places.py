@@ -11,6 +11,7 @@ served before one who came earlier:
 * a callback that an agent has taken in hand, or was given, has its turn with that agent alone, as soon as he is
   free; where callbacks are only previewed (``callback.mode``), none has another turn;
 * a list belongs to one department; its agents serve no other list through it;
+* who is being rung for has an agent, and is not in the list unless that agent does not take him;
 * the list is looked at once a second: who comes, becomes due, or becomes next between two looks is next from the
   following look on.
 
@@ -52,7 +53,7 @@ class Turns:
 
     Attributes:
         line: how many on the line come before the first callback and have a free agent: the PBX must get so many.
-        launch: callbacks, in order, whose turn it is; each takes one of the free agents.
+        launch: callbacks, in order, whose turn it is; each takes one of the other free agents.
         hold: the next agent who comes free belongs to a callback, and somebody on the line would get him.
     """
 

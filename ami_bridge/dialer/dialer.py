@@ -172,8 +172,10 @@ class Dialer:
     async def _take(self, item: StreamItem) -> None:
         match item:
             case RawEvent():
+                self._line.hear(item)
                 await self._on_event(item)
             case LinkLost() | EventGap():
+                self._line.deaf()
                 # Whatever is missed from here on may have been a customer's phone ringing.
                 for running in self._running.values():
                     running.unanswered = False
@@ -236,12 +238,8 @@ class Dialer:
             places = await self._line.places(queue, callbacks, now)
             self.watch.look(department, places, len(free), now)
             dealt = turns(places, len(free))
-            if await self._line.let_pass(department, queue, free, dealt.line):
-                # They came first and the PBX gives them their agents now; callbacks behind them wait for the next look.
-                continue
-            if dealt.hold:
-                await self._line.hold(department, queue)
-            left -= await self._launch_claimed(dealt.launch[: max(0, left)], free)
+            others = await self._line.share(department, queue, free, dealt)
+            left -= await self._launch_claimed(dealt.launch[: max(0, left)], others)
             if not dealt.hold:
                 # Last, and not those who are just being rung: the line would be given them in that instant.
                 rung = {running.attempt.agent for running in self._running.values()}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from ami_bridge.adapters.ami import AmiError, AmiPort
+from ami_bridge.adapters.ami import AmiError, AmiPort, RawEvent
 from ami_bridge.adapters.clock import Clock
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.callbacks import Callback
-from ami_bridge.core.places import Place, Side
+from ami_bridge.core.places import Place, Side, Turns
 from ami_bridge.dialer.agents import HOLD_REASON, Member, OnTheLine, QueueView, read_queue_status
 
 log = logging.getLogger(__name__)
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 # Callers whose beginning is remembered; more never wait at once.
 _MOST_KNOWN = 5_000
 _GUARD_SECONDS, _SILENT_SECONDS = 5.0, 20.0
+#: Events that no call record needs, but this list: a queue begins or ends to ring a member's phone for a caller.
+RINGING_EVENTS = frozenset({"AgentCalled", "AgentRingNoAnswer"})
 
 
 class Line:
@@ -33,10 +35,12 @@ class Line:
         self._store = store
         self._came_at: dict[str, datetime] = {}
         self._held: dict[tuple[str, str], Member] = {}
+        self._rung_for: dict[str, int] = {}
 
     async def places(self, queue: QueueView, callbacks: Iterable[Callback], now: datetime) -> list[Place]:
-        """Everybody who waits for this queue's agents, in no order."""
-        on_line = [Place(await self._since(each, now), Side.LINE, each.uniqueid) for each in queue.waiting]
+        """Everybody who waits for this queue's agents, in no order; not whom one of them is being rung for."""
+        waiting = [each for each in queue.waiting if each.uniqueid not in self._rung_for]
+        on_line = [Place(await self._since(each, now), Side.LINE, each.uniqueid) for each in waiting]
         return on_line + [Place(each.came_at, Side.CALLBACK, each.id) for each in callbacks]
 
     async def _since(self, caller: OnTheLine, now: datetime) -> datetime:
@@ -50,20 +54,44 @@ class Line:
             self._came_at[caller.uniqueid] = known
         return known
 
-    async def hold(self, department: str, queue: QueueView) -> None:
-        """Keep ``department``'s members from the line; whom others paused is not touched."""
-        for member in queue.members:
+    def hear(self, raw: RawEvent) -> None:
+        """The queue rings a phone for a caller, or has stopped: meanwhile he has an agent and waits for none."""
+        uniqueid = raw.get("Uniqueid")
+        if raw.name == "AgentCalled":
+            self._rung_for[uniqueid] = self._rung_for.get(uniqueid, 0) + 1
+        elif raw.name == "AgentRingNoAnswer" and uniqueid in self._rung_for:
+            self._rung_for[uniqueid] -= 1
+            if self._rung_for[uniqueid] < 1:
+                del self._rung_for[uniqueid]
+        elif raw.name in ("QueueCallerLeave", "QueueCallerAbandon"):
+            self._rung_for.pop(uniqueid, None)
+
+    def deaf(self) -> None:
+        """Events were missed. Whoever is rung for is not known; that he waits for an agent is the safer mistake."""
+        self._rung_for.clear()
+
+    async def share(self, department: str, queue: QueueView, free: Sequence[str], dealt: Turns) -> list[str]:
+        """Let the line have its part of the ``free`` agents; returns the others, whom the PBX cannot give away.
+
+        Not left to chance: a callback and a caller dealt one agent each would else be after the same.
+        """
+        ready = sorted((each for each in queue.members if each.agent in free), key=lambda each: each.held)
+        for_line, others = ready[: dealt.line], ready[dealt.line :]
+        for member in for_line:
+            if member.held:
+                await self._pause(department, member, False)
+        if dealt.hold:
+            await self.hold(department, [each for each in queue.members if each not in for_line])
+        elif dealt.launch and queue.waiting:
+            await self.hold(department, others)
+        passed = {member.agent for member in for_line}
+        return [agent for agent in free if agent not in passed]
+
+    async def hold(self, department: str, members: Iterable[Member]) -> None:
+        """Keep ``members`` from the line; whom others paused is not touched."""
+        for member in members:
             if not member.held and not member.away:
                 await self._pause(department, member, True)
-
-    async def let_pass(self, department: str, queue: QueueView, free: Collection[str], callers: int) -> bool:
-        """See that ``callers`` on the line have as many free agents whom nobody holds; True: some were let go."""
-        unheld = sum(member.agent in free and not member.held for member in queue.members)
-        held = [member for member in queue.members if member.agent in free and member.held]
-        passed = held[: max(0, callers - unheld)]
-        for member in passed:
-            await self._pause(department, member, False)
-        return bool(passed)
 
     async def release(self, department: str, queue: QueueView, *, but: Collection[str] = ()) -> None:
         """Give back all whom we hold, also those that a dialer before us left behind.

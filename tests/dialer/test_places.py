@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ami_bridge.adapters.ami import ActionResult, EventGap, raw_event
 from ami_bridge.adapters.store import StoreUnavailable
 from ami_bridge.bench import day
 from ami_bridge.core.callbacks import CallbackState
@@ -30,8 +31,6 @@ class Agents:
         reception.link.queue_pause = pause
 
     def _queues(self, complete: bool) -> Any:
-        from ami_bridge.adapters.ami import ActionResult, raw_event
-
         items = [
             self._reception.member(
                 "sales",
@@ -75,6 +74,42 @@ async def test_who_came_earlier_on_the_line_is_not_kept_waiting(reception: Any) 
     agents.states["a101"] = "1"
     await reception.tick(1)
     assert not reception.originates, "the PBX is just giving him to the caller"
+
+
+async def test_a_caller_and_a_callback_are_never_after_the_same_agent(reception: Any) -> None:
+    """One free agent for each: the line's is let go, the callback's is kept from the line until his phone rings."""
+    agents = Agents(reception, a101="2", a102="2")
+    agents.held = {"101", "102"}
+    reception.waiting["sales"], reception.waited = 1, 600
+    await reception.ask()
+    agents.states = {"a101": "1", "a102": "1"}
+    await reception.tick(1)
+    (rung,) = reception.rung
+    assert agents.held == {rung}
+
+
+@pytest.mark.parametrize(
+    ("told", "launched"),
+    [
+        ((), 0),
+        (("AgentCalled",), 1),
+        (("AgentCalled", "AgentRingNoAnswer"), 0),
+        (("AgentCalled", "AgentCalled", "AgentRingNoAnswer"), 1),
+        (("AgentCalled", ""), 0),
+    ],
+    ids=["waits", "rung for", "not taken", "one of two has not", "events were missed"],
+)
+async def test_who_is_rung_for_has_an_agent_and_waits_for_none(
+    reception: Any, told: tuple[str, ...], launched: int
+) -> None:
+    Agents(reception, a101="6", a102="1")
+    await reception.ask()
+    reception.waiting["sales"], reception.waited = 1, 600
+    for name in told:
+        about = {"Queue": "sales", "Uniqueid": "w0"}
+        await reception.dialer._take(raw_event(name, about) if name else EventGap(reception.clock.now(), 1))
+    await reception.tick(1)
+    assert len(reception.originates) == launched
 
 
 async def test_somebody_paused_by_others_is_left_alone(reception: Any) -> None:
@@ -140,7 +175,7 @@ async def test_nobody_is_overtaken_on_a_busy_morning(seed: int) -> None:
 async def test_without_holds_callbacks_are_overtaken_so_the_judge_is_awake(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def nobody(self: Line, department: str, queue: Any) -> None:
+    async def nobody(self: Line, department: str, members: Any) -> None:
         return None
 
     monkeypatch.setattr(Line, "hold", nobody)
