@@ -86,7 +86,7 @@ class Transfer(NamedTuple):
 
 
 class QueueStay(NamedTuple):
-    """One wait in a queue. ``left_reason``: answered, abandoned, or what the dialplan said."""
+    """One wait in a queue. ``left_reason``: answered, abandoned, moved (by a supervisor), or what the dialplan said."""
 
     name: str
     joined_at: datetime | None

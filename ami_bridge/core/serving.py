@@ -212,6 +212,7 @@ def on_dialplan_fact(book: CallBook, event: DialplanFact) -> None:
         return None
     if event.name == "moved":  # by a supervisor, to another department
         call.department = fields.get("Department", "") or call.department
+        _left_because(call, "moved")
     if event.name == "queue" and fields.get("Phase") == "left":
         _left_because(call, fields.get("Reason", ""))
     call.notes = (*call.notes, Noted(event.name, event.at, fields))
@@ -222,7 +223,8 @@ def on_dialplan_fact(book: CallBook, event: DialplanFact) -> None:
 def _left_because(call: Call, reason: str) -> None:
     if call.stays and reason:
         stay = call.stays[-1]
-        # The PBX calls a wait abandoned whose time was over. A caller who really left hears no more of our dialplan.
+        # The PBX calls a wait abandoned whose time was over, or that somebody was moved out of. A caller who really
+        # left hears no more of our dialplan.
         if stay.reason == "abandoned" and call.outcome == "ABANDONED":
             call.outcome = "NO_ANSWER"
         if stay.reason != "answered":

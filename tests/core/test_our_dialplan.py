@@ -296,6 +296,25 @@ def test_whose_wait_was_over_did_not_give_up(story: Any, tell: Any) -> None:
     assert (record.disposition, record.queue.left_reason) == ("NO_ANSWER", "timeout")
 
 
+def test_whom_a_supervisor_moved_did_not_give_up(story: Any, tell: Any) -> None:
+    """The PBX says "abandoned" of a Redirect out of the queue, too."""
+    failed_over(story)
+    story.at(30).write("QueueCallerAbandon", **story.of("c1"), Queue="sales", Position="1", HoldTime="10")
+    story.write("QueueCallerLeave", **story.of("c1"), Queue="sales", Position="1", Count="0")
+    story.says("c1", "moved", Department="support")
+    story.at(34).write("QueueCallerJoin", **story.of("c1"), Queue="support", Position="1", Count="1")
+    story.at(40).asks_to_end("c1")
+    story.write("QueueCallerAbandon", **story.of("c1"), Queue="support", Position="1", HoldTime="6")
+    story.write("QueueCallerLeave", **story.of("c1"), Queue="support", Position="1", Count="0")
+    story.hangup("c1")
+    record = tell(story.events).record
+    assert (record.disposition, record.department) == ("ABANDONED", "support")
+    assert [(stay.name, stay.left_reason, stay.wait_seconds) for stay in record.queues] == [
+        ("sales", "moved", 10.0),
+        ("support", "abandoned", 6.0),
+    ]
+
+
 def callback(story: Any) -> None:
     """Originate Local/101@callback-agent/n: half two rings the agent, half one dials the customer."""
     story.at(0).local("cb-1", "cb-1-2", "101", "callback-agent", "cb-1")
