@@ -116,6 +116,7 @@ def _callback() -> tuple[Group, ...]:
                 *(Field(("callback", each), "int", f"f_{each}") for each in numbers),
                 Field(("callback", "ask_outcome"), "flag", "f_ask_outcome"),
                 Field(("callback", "detect_machines"), "flag", "f_detect_machines"),
+                Field(("callback", "max_minutes"), "float", "f_max_minutes", hint="f_max_minutes_hint"),
                 Field(("callback", "allowed_regions"), "lines", "f_allowed_regions"),
                 Field(("callback", "denied_prefixes"), "lines", "f_denied_prefixes"),
             ),

@@ -206,6 +206,13 @@ def filled(text: str) -> dict[str, str]:
     return form
 
 
+async def applied(admin: TestClient, review: str) -> None:
+    """Press *Apply* under the change that ``review`` shows."""
+    sent = dict(re.findall(r'type="hidden" name="(base|changes|back|what)" value="([^"]*)"', review))
+    sent["changes"] = sent["changes"].replace("&#34;", '"')
+    assert "Applied." in await page(admin, "/admin/apply", **sent)
+
+
 @pytest.mark.parametrize(
     "section",
     ["company", "hours", "ring", "queue", "callback", "department/sales", "department/support", "agent/101"],
@@ -232,14 +239,24 @@ async def test_a_department_of_its_own_from_the_form_to_the_file(admin: TestClie
     review = await page(admin, "/admin/form/department/service", **form)
     assert "+" in review
     assert "[departments.service]" in review
-    sent = dict(re.findall(r'type="hidden" name="(base|changes|back|what)" value="([^"]*)"', review))
-    sent["changes"] = sent["changes"].replace("&#34;", '"')
-    assert "Applied." in await page(admin, "/admin/apply", **sent)
+    await applied(admin, review)
     made = load_settings(config).departments["service"]
     assert made.dids == ["74950000011", "74950000012"]
     assert (made.queue, made.ring.answer_by_ring if made.ring else 0) == (["103"], 3)
     assert made.hours is not None
     assert made.hours.open == ["mon-fri 09:00-18:00"]
+
+
+async def test_a_longest_talk_is_set_and_taken_out_again(admin: TestClient, config: Path) -> None:
+    before = config.read_text("utf-8")
+    for typed, holds in (("7,5", 7.5), ("", None)):
+        form = filled(await page(admin, "/admin/form/callback")) | {"callback|max_minutes": typed}
+        await applied(admin, await page(admin, "/admin/form/callback", **form))
+        assert load_settings(config).callback.max_minutes == holds
+    assert config.read_text("utf-8") == before
+    form = filled(await page(admin, "/admin/form/callback")) | {"callback|max_minutes": "0"}
+    told = await page(admin, "/admin/form/callback", 422, **form)
+    assert "callback.max_minutes" in told
 
 
 async def test_what_is_wrong_stands_above_the_form_that_keeps_what_was_typed(
