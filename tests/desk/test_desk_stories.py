@@ -7,149 +7,24 @@ real phones are in tests/pbx. Every page is looked at by axe-core and kept as a 
 from __future__ import annotations
 
 import asyncio
-import re
-import socket
 import wave
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
-import pytest_asyncio
-from playwright.async_api import async_playwright
 
-from ami_bridge.adapters.live_wire import LiveWire, wire_path
-from ami_bridge.adapters.store import SqlStore
-from ami_bridge.configuring import applying
 from ami_bridge.core.callbacks import CallbackEvent, Consent
-from ami_bridge.desk import create_app, serving, words
-from ami_bridge.resources import shipped_folder
-from ami_bridge.settings import Settings, load_settings
-from tests.pbx.browser import CHROMIUM_OPTIONS, Screen, Screens, add_user, chromium
+from ami_bridge.desk import words
+from ami_bridge.settings import load_settings
+from tests.desk.story_desk import LANGUAGES, WAIT_MS, Place, everything, iso, place, presses, sees
+from tests.pbx.browser import Screen
 
+__all__ = ["everything", "place"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WAIT_MS = 15_000
-LANGUAGES = pytest.mark.parametrize("language", ["ru", "en"])
 NOW = datetime.now(UTC)
-
-
-class Pen:
-    """The bridge's end of the wire: what goes on in calls, and what desks asked for."""
-
-    def __init__(self, state_folder: Path) -> None:
-        self.calls: dict[str, dict[str, Any]] = {}
-        self.asked: list[Mapping[str, Any]] = []
-        self.wire = LiveWire(wire_path(state_folder), self.calls.get, lambda: list(self.calls.values()))
-        self.wire.answer = self.answer
-
-    async def answer(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As the bridge does: the call shows who listens."""
-        self.asked.append(asked)
-        if "supervise" in asked:
-            call = self.calls[asked["supervise"]]
-            told = {"by": asked["by"], "phone": asked["phone"], "mode": asked["mode"], "since": iso()}
-            call["watched"] = [] if asked["mode"] == "end" else [told]
-            self.wire.changed(call["call_id"])
-        return {"ok": True, "why": ""}
-
-    def tell(self, call_id: str, **call: Any) -> None:
-        """A call that goes on."""
-        plain = {
-            "call_id": call_id,
-            "kind": "call",
-            "phase": "talking",
-            "number": "79165550901",
-            "name": "",
-            "did": "74950000001",
-            "department": "sales",
-            "started_at": iso(),
-            "ringing": [],
-            "agents": [],
-            "ring": None,
-            "wait": None,
-            "answered_at": None,
-            "talk_started_at": None,
-            "held_since": None,
-            "held_seconds": 0,
-            "talk": None,
-            "transfers": 0,
-            "callback_id": "",
-            "absorbed": [],
-            "watched": [],
-        }
-        self.calls[call_id] = {**plain, **call}
-        self.wire.changed(call_id)
-
-    def end(self) -> None:
-        """Nothing goes on any more."""
-        for call_id, call in list(self.calls.items()):
-            self.wire.ended(call_id, {**call, "phase": "ended", "agents": [], "ringing": []})
-        self.calls.clear()
-        self.asked.clear()
-
-
-def iso() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-class Place:
-    """One desk, its store, its file, and the windows at it."""
-
-    def __init__(self, config: Path, settings: Settings, store: SqlStore, pen: Pen, screens: Screens) -> None:
-        self.config, self.settings, self.store, self.pen, self.screens = config, settings, store, pen, screens
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def everything() -> AsyncIterator[Place]:
-    """One browser for all stories: it takes longer to start than any of them."""
-    with TemporaryDirectory(prefix="fr-") as folder:
-        config = Path(folder) / "fourthring.toml"
-        text = (shipped_folder("config") / "demo.toml").read_text(encoding="utf-8")
-        text = re.sub(r"state_folder = .*", f'state_folder = "{folder}/s"', text)
-        config.write_text(text.replace("desk_port = 8080", f"desk_port = {free_port()}"), "utf-8")
-        settings = load_settings(config)
-        store = SqlStore(settings.store_url)
-        await store.open()
-        for name, role, extension in (
-            ("anna", "agent", "101"),
-            ("boss", "supervisor", "103"),
-            ("nophone", "supervisor", ""),
-            ("root", "admin", ""),
-        ):
-            await add_user(store, name, role, extension)
-        pen = Pen(settings.state_folder)
-        running = asyncio.create_task(pen.wire.run())
-        app = create_app(store, settings, "a-token-for-tests", config=config)
-        async with serving(app, "127.0.0.1", settings.network.desk_port), async_playwright() as driver:
-            pen.wire.linked(True)
-            browser = await driver.chromium.launch(executable_path=chromium(), args=CHROMIUM_OPTIONS)
-            yield Place(config, settings, store, pen, Screens(browser, settings))
-            await browser.close()
-        running.cancel()
-        await store.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def place(everything: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
-    """Each story finds the file as it was, and leaves no window open."""
-    monkeypatch.setattr(
-        applying, "_prepare", lambda _settings: 0
-    )  # half an hour of speech is tested elsewhere
-    before = everything.config.read_text("utf-8")
-    yield everything
-    await everything.screens.close()
-    everything.pen.end()
-    await gone(everything)
-    everything.config.write_text(before, "utf-8")
 
 
 async def callback(place: Place, key: str, number: str, department: str = "sales", **more: Any) -> str:
@@ -174,17 +49,6 @@ async def at_wallboard(place: Place, language: str, user: str = "boss", **look: 
     return screen
 
 
-async def gone(place: Place) -> None:
-    """No callback is left for the next story."""
-    for each in await place.store.callbacks(limit=100):
-        if each.closed_at is None:
-            await place.store.update_callback(each.id, event=CallbackEvent.CANCELLED)
-
-
-async def sees(screen: Screen, text: str) -> None:
-    await screen.page.get_by_text(text).first.wait_for(timeout=WAIT_MS)
-
-
 async def asked(place: Place, *wishes: Mapping[str, Any]) -> None:
     """The bridge was asked for these, in this order."""
     async with asyncio.timeout(WAIT_MS / 1000):
@@ -203,14 +67,6 @@ async def opens_menu_of(screen: Screen, number: str) -> None:
     await opener.focus()
     await screen.page.keyboard.press("Enter")
     await screen.page.wait_for_selector("dialog#hand[open] #hand-title .number", timeout=WAIT_MS)
-
-
-async def presses(screen: Screen, word: str) -> None:
-    """A button of the page that bears ``word``; reached by keyboard."""
-    button = screen.page.get_by_role("button", name=word, exact=True).first
-    await button.wait_for(timeout=WAIT_MS)
-    await button.focus()
-    await screen.page.keyboard.press("Enter")
 
 
 # The supervisor -----------------------------------------------------------------------------

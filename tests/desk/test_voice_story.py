@@ -8,7 +8,7 @@ import pytest
 
 from agi.voice import own_voice
 from ami_bridge.desk import words
-from tests.desk.test_desk_stories import LANGUAGES, WAIT_MS, Place, everything, place, presses, sees
+from tests.desk.story_desk import LANGUAGES, WAIT_MS, Place, everything, place, presses, sees
 from tests.desk.test_voice import said
 from tests.pbx.browser import Screen
 
