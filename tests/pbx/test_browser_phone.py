@@ -15,11 +15,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import async_playwright
 
+from agi.voice.prompts import music_folder
 from ami_bridge.adapters.store import SqlStore
 from ami_bridge.demo.hearing import RATE, SILENCE_LEVEL, Match, Samples, correlate, load_wav
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import AnswerMode, PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
+from tests.faults.listening import beginning, talk
 from tests.pbx.browser import CHROMIUM_OPTIONS, Screen, Screens, add_user, chromium
 from tests.pbx.calls import eventually, now, record_of, spoken
 from tests.pbx.conftest import FIRST_PORT, configuration, free_block, write_configuration
@@ -41,7 +43,8 @@ WATCH = """() => {
   window.RTCPeerConnection.prototype = Own.prototype;
 }"""
 RECORD = """() => {
-  const context = new AudioContext({ sampleRate: 8000 });
+  if (window.tapped) tapped.close(); // what another call was heard with
+  const context = window.tapped = new AudioContext({ sampleRate: 8000 });
   const tap = context.createScriptProcessor(1024, 1, 1);
   window.heard = [];
   tap.onaudioprocess = (event) => heard.push(...event.inputBuffer.getChannelData(0));
@@ -79,6 +82,13 @@ async def records(office: Stage) -> AsyncIterator[SqlStore]:
     await add_user(store, "olga", "agent", "103")
     yield store
     await store.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
+async def hung_up(office: Stage) -> AsyncIterator[None]:
+    """The phones of each test end with it: the next one's take their places."""
+    yield
+    await office.stop_phones()
 
 
 @asynccontextmanager
@@ -252,6 +262,122 @@ async def muted_and_held(olga: Screen, caller: Softphone, microphone: Path) -> N
     await page.keyboard.press("F7")
     await page.wait_for_selector("[data-phone=hold][aria-pressed=false]", timeout=WAIT_MS)
     await hears(caller, microphone, time.monotonic())
+
+
+@asynccontextmanager
+async def in_a_talk(
+    stage: Stage, number: str, language: str
+) -> AsyncIterator[tuple[Screen, Softphone, Softphone, Path]]:
+    """Olga has answered ``number`` in the browser; also a colleague (101), and what Olga's microphone says."""
+    microphone = await spoken(
+        stage, "Good afternoon, this is Olga, I am listening to you very carefully", "en"
+    )
+    voice = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    async with browsers(stage, *voice, f"--use-file-for-fake-audio-capture={microphone}") as screens:
+        olga = await screens.log_in("olga", language=language)
+        await olga.page.click("[data-act=on]")
+        await state(olga, "ready")
+        colleague = await stage.agent("101", answer_mode=AnswerMode.MANUAL)
+        caller = await stage.caller(number)
+        await caller.dial("74950000004")
+        await state(olga, "ringing")
+        await olga.page.keyboard.press("F7")
+        await state(olga, "talking")
+        await olga.page.wait_for_selector(".card[data-phase=talking]", timeout=WAIT_MS)
+        yield olga, caller, colleague, microphone
+        olga.is_clean()
+
+
+async def presses(screen: Screen, act: str) -> None:
+    """A button of the phone, by keyboard."""
+    button = screen.page.locator(f"#phone [data-act={act}]")
+    await button.wait_for(timeout=WAIT_MS)
+    await button.focus()
+    await screen.page.keyboard.press("Enter")
+
+
+async def asks(olga: Screen, colleague: Softphone, *, answered: bool = True) -> None:
+    """The colleague's phone rings beside the caller's call, and is answered."""
+    await olga.page.fill("[data-phone=number]", "101")
+    await presses(olga, "ask")
+    await colleague.wait_for(PhoneState.INCOMING, 10)
+    await olga.page.wait_for_selector("#phone[data-asking=ringing]", timeout=WAIT_MS)
+    assert await olga.page.evaluate("document.activeElement.dataset.act") == "back", (
+        "the keyboard has a place"
+    )
+    assert not await olga.page.locator("[data-act=complete]").is_visible()
+    if answered:
+        await colleague.answer()
+        await olga.page.wait_for_selector("#phone[data-asking=talking]", timeout=WAIT_MS)
+
+
+async def with_the_caller_again(olga: Screen) -> None:
+    """Neither a colleague nor hold."""
+    await olga.page.wait_for_selector("#phone[data-state=talking]:not([data-asking])", timeout=WAIT_MS)
+    await olga.page.wait_for_selector("[data-phone=hold][aria-pressed=false]", timeout=WAIT_MS)
+
+
+async def music_alone(stage: Stage, caller: Softphone, microphone: Path, since: float) -> None:
+    """The caller hears the music of the house, and nothing of what Olga says."""
+    wanted, _ = load_wav(beginning(stage, music_folder(stage.settings) / "waiting.wav", 2.0))
+    said, _ = load_wav(microphone)
+
+    async def ask() -> bool | None:
+        return likeness(heard_since(caller, since), wanted).score_mean >= SAME_WORDS or None
+
+    await eventually(ask, "the caller hears the music")
+    assert likeness(heard_since(caller, since), said).score_mean < SAME_WORDS, "the caller heard it"
+
+
+async def test_a_colleague_is_asked_first(office: Stage, records: SqlStore) -> None:
+    """Declined, thanked and left, put through: the caller hears music, then whoever is meant to be heard."""
+    since, number = now(), "79165550402"
+    async with in_a_talk(office, number, "ru") as (olga, caller, colleague, microphone):
+        await asks(olga, colleague, answered=False)
+        await colleague.hangup()
+        await olga.page.get_by_role("alert").get_by_text("Коллега не ответил").wait_for(timeout=WAIT_MS)
+        await with_the_caller_again(olga)
+        await hears(caller, microphone, time.monotonic())
+        began = time.monotonic()
+        await asks(olga, colleague)
+        await olga.page.evaluate(RECORD)
+        await both_hear(office, olga, colleague, microphone)
+        await music_alone(office, caller, microphone, began + 1.0)
+        await olga.is_accessible("phone-4-asking")
+        await presses(olga, "back")
+        await colleague.wait_for(PhoneState.CLOSED, 5)
+        await with_the_caller_again(olga)
+        await olga.page.evaluate(RECORD)
+        await both_hear(office, olga, caller, microphone)
+        await asks(olga, colleague)
+        calls = colleague.calls
+        await presses(olga, "complete")
+        await state(olga, "ready")
+        await talk(office, caller, colleague, since=time.monotonic())
+        assert colleague.calls == calls
+        await caller.hangup()
+        await colleague.wait_for(PhoneState.CLOSED, 5)
+    record = await record_of(records, number, since)
+    (transfer,) = record["transfers"]
+    assert (transfer["kind"], transfer["target"]["extension"]) == ("attended", "101")
+    assert len(record["holds"]) == 3
+    assert (record["disposition"], record["hung_up_by"]) == ("ANSWERED", "caller"), record["hung_up_evidence"]
+
+
+async def test_the_caller_gives_up_while_a_colleague_is_asked(office: Stage, records: SqlStore) -> None:
+    """The page says so; the talk with the colleague is a talk like any other then."""
+    since, number = now(), "79165550403"
+    async with in_a_talk(office, number, "en") as (olga, caller, colleague, microphone):
+        await asks(olga, colleague)
+        await caller.hangup()
+        await olga.page.get_by_role("alert").get_by_text("The caller has hung up").wait_for(timeout=WAIT_MS)
+        await with_the_caller_again(olga)
+        await hears(colleague, microphone, time.monotonic())
+        await presses(olga, "hangup")
+        await colleague.wait_for(PhoneState.CLOSED, 5)
+        await state(olga, "ready")
+    record = await record_of(records, number, since)
+    assert (record["transfers"], record["hung_up_by"]) == ([], "caller"), record["hung_up_evidence"]
 
 
 @pytest.mark.usefixtures("records")

@@ -1,6 +1,6 @@
 // The browser as a phone, on the agent's page: SIP by JsSIP over the desk's own WebSocket, sound by WebRTC.
-// Its state stands in data-state of #phone: off, connecting, ready, calling, ringing, talking. The card beside it
-// knows nothing of this: it follows the telephone system's own events, whichever phone rings.
+// Its state stands in data-state of #phone: off, connecting, ready, calling, ringing, talking; data-asking says that a
+// colleague is asked while the caller hears music: ringing, talking. The card beside it knows nothing of this: it follows the telephone system's own events, whichever phone rings.
 "use strict";
 (() => {
   const place = document.getElementById("phone");
@@ -14,7 +14,10 @@
   const FLOOR_DB = 60; // the meters show from -60 dB to full level
   let agent = null;    // JsSIP's user agent while the phone is on
   let session = null;  // the one call
+  let consult = null;  // the call to a colleague who is asked first; the caller is on hold meanwhile
+  let passing = false; // the two are being brought together
   let microphone = null;
+  let aside = null;    // the microphone's copy for the colleague: holding the caller closes the caller's own
   let sound = null;    // the AudioContext of meters and ringing
   let meters = [];
   let unlock = null;   // gives this browser's one phone back to its other tabs
@@ -29,11 +32,14 @@
   function show(state) {
     const focused = place.contains(document.activeElement) && document.activeElement;
     place.dataset.state = state;
-    part("state").textContent = word(state === "talking" && session?.isOnHold().local ? "held" : state);
+    const asking = place.dataset.asking && `asking_${place.dataset.asking}`;
+    part("state").textContent = word(asking || (state === "talking" && session?.isOnHold().local ? "held" : state));
     for (const each of place.querySelectorAll("[data-in]")) each.hidden = !each.dataset.in.split(" ").includes(state);
     // The button that had the keyboard is gone: give it to what comes first now, not to the top of the page.
-    if (focused && focused.closest("[hidden]")) place.querySelector("[data-in]:not([hidden]) button, button[data-in]:not([hidden])")?.focus();
+    if (focused && !seen(focused)) (place.dataset.asking ? place.querySelector("[data-act=back]") : firstButton())?.focus();
   }
+  const seen = (part) => part.getClientRects().length > 0;
+  const firstButton = () => [...place.querySelectorAll("[data-in] button, button[data-in]")].find(seen);
   function tell(key) {
     const fault = part("fault");
     fault.textContent = key ? word(key) : "";
@@ -57,8 +63,8 @@
     }
   }
   function closeMicrophone() {
-    microphone?.getTracks().forEach((track) => track.stop());
-    microphone = null;
+    for (const stream of [microphone, aside]) stream?.getTracks().forEach((track) => track.stop());
+    microphone = aside = null;
   }
   async function useSpeaker() {
     if (voice.setSinkId) await voice.setSinkId(chosen().speaker || "").catch(() => keep({ speaker: "" }));
@@ -78,22 +84,27 @@
   async function deviceChosen(event) {
     keep({ [event.target.dataset.phone]: event.target.value });
     await useSpeaker();
-    const sender = session?.connection?.getSenders().find((each) => each.track?.kind === "audio");
-    if (event.target.dataset.phone !== "microphone" || !sender) return;
+    if (event.target.dataset.phone !== "microphone" || !session) return;
     const other = await openMicrophone();
     if (!other) return;
-    other.getAudioTracks()[0].enabled = !session.isMuted().audio;
-    await sender.replaceTrack(other.getAudioTracks()[0]);
+    const copy = consult && other.clone();
+    await Promise.all([useMicrophone(session, other), useMicrophone(consult, copy)]);
     closeMicrophone();
-    microphone = other;
+    [microphone, aside] = [other, copy];
     watchLevels();
+  }
+  async function useMicrophone(call, stream) {
+    const sender = call?.connection?.getSenders().find((each) => each.track?.kind === "audio");
+    if (!sender) return;
+    stream.getAudioTracks()[0].enabled = sender.track.enabled; // closed on hold and while muted
+    await sender.replaceTrack(stream.getAudioTracks()[0]);
   }
 
   // Levels and ringing -------------------------------------------------------------------------------------
   function watchLevels() {
     meters.forEach((each) => each.source.disconnect());
     meters = [];
-    for (const [name, stream] of [["level-own", microphone], ["level-other", voice.srcObject]]) {
+    for (const [name, stream] of [["level-own", aside || microphone], ["level-other", voice.srcObject]]) {
       if (!stream?.getAudioTracks().length) continue;
       const source = sound.createMediaStreamSource(stream);
       const heard = sound.createAnalyser();
@@ -207,27 +218,37 @@
   }
 
   // A call -------------------------------------------------------------------------------------------------
+  const present = () => consult || session;
+  const nameOf = (call) => [call.remote_identity.display_name, call.remote_identity.uri.user]
+    .filter((text, at, all) => text && all.indexOf(text) === at).join(" · ");
+
   function taken(call, incoming) {
-    if (session) return call.terminate({ status_code: 486 }); // one call at a time (S4)
-    session = call;
+    if (session && incoming) return call.terminate({ status_code: 486 }); // one call at a time (S4)
+    const beside = Boolean(session);
+    if (beside) consult = call;
+    else session = call;
     tell("");
-    const other = call.remote_identity;
-    part("who").textContent = [other.display_name, other.uri.user].filter((text, at, all) => text && all.indexOf(text) === at).join(" · ");
+    part("who").textContent = nameOf(call);
     call.on("icecandidate", (found) => { if (found.candidate.type === "host") setTimeout(found.ready, 50); });
-    call.on("peerconnection", listen);
-    if (call.connection) listen();
+    call.on("peerconnection", () => listen(call));
+    if (call.connection) listen(call);
     for (const kind of ["accepted", "confirmed", "hold", "unhold", "muted", "unmuted"]) call.on(kind, talking);
-    for (const kind of ["ended", "failed"]) call.on(kind, ended);
+    for (const kind of ["ended", "failed"]) call.on(kind, () => (call === consult ? colleagueGone() : call === session && callerGone()));
+    if (beside) return;
     show(incoming ? "ringing" : "calling");
     ring(incoming);
   }
 
-  function listen() {
-    session.connection.addEventListener("track", (event) => {
-      voice.srcObject = event.streams[0] || new MediaStream([event.track]);
-      voice.play().catch(() => {}); // the page has been clicked on: a call was answered
-      watchLevels();
+  function listen(call) {
+    call.connection.addEventListener("track", (event) => {
+      call.heard = event.streams[0] || new MediaStream([event.track]);
+      if (call === present()) hear(call);
     });
+  }
+  function hear(call) {
+    voice.srcObject = call.heard || null;
+    if (call.heard) voice.play().catch(() => {}); // the page has been clicked on: a call was answered
+    watchLevels();
   }
 
   async function answer() {
@@ -255,12 +276,40 @@
     if (!session) return;
     ring(false);
     press("hold", session.isOnHold().local);
-    press("mute", session.isMuted().audio);
+    press("mute", present().isMuted().audio);
+    if (consult) place.dataset.asking = consult.isEstablished() ? "talking" : "ringing";
+    else place.removeAttribute("data-asking");
     show("talking");
   }
 
+  // The caller has hung up while a colleague was asked: that talk goes on as any other.
+  function callerGone() {
+    if (!consult || passing) return ended();
+    session = consult;
+    consult = null;
+    tell("caller_gone");
+    if (session.isEstablished()) return talking();
+    place.removeAttribute("data-asking");
+    show("calling");
+  }
+
+  // The colleague did not answer, or has hung up, or was thanked: back to the caller.
+  function colleagueGone() {
+    consult = null;
+    if (passing) return; // the PBX ends both calls of whoever put through
+    aside?.getTracks().forEach((track) => track.stop());
+    aside = null;
+    part("who").textContent = nameOf(session);
+    hear(session);
+    session.unhold();
+    talking();
+  }
+
   function ended() {
-    session = null;
+    const left = consult;
+    session = consult = null;
+    passing = false;
+    left?.terminate();
     ring(false);
     closeMicrophone();
     meters.forEach((each) => { each.source.disconnect(); each.meter.value = 0; });
@@ -275,7 +324,7 @@
 
   // What one can do with it --------------------------------------------------------------------------------
   const number = () => part("number").value.trim().split(" ")[0].replace(/[^0-9*]/g, "");
-  const keys = (digits) => session?.sendDTMF(digits, { transportType: "RFC2833", duration: 120, interToneGap: 80 });
+  const keys = (digits) => present()?.sendDTMF(digits, { transportType: "RFC2833", duration: 120, interToneGap: 80 });
   function putThrough() {
     const to = number();
     if (!to) { tell("whom"); return part("number").focus(); }
@@ -286,26 +335,49 @@
       requestFailed: () => tell("not_put_through"),
     } });
   }
+  // Attended transfer (RFC 5589): the caller on hold, a second call to the colleague; then REFER with Replaces, or back.
   function ask() {
     const to = number();
     if (!to) { tell("whom"); return part("number").focus(); }
-    // The PBX's own attended transfer (features.conf): the caller hears music meanwhile. The number waits until it listens.
-    keys("*2");
-    setTimeout(keys, 900, to);
-    place.dataset.asking = to;
+    const call = session;
+    const consulting = () => {
+      if (session !== call || consult) return; // the caller gave up meanwhile
+      aside = microphone.clone();
+      aside.getAudioTracks()[0].enabled = true;
+      const asked = agent.call(`sip:${to}@${agent.configuration.uri.host}`, { mediaStream: aside, pcConfig: { iceServers: [] },
+        eventHandlers: { failed: (event) => { if (event.originator !== "local") tell("colleague_gone"); } } });
+      hear(asked);
+      talking();
+    };
+    if (call.isOnHold().local) return consulting();
+    call.hold({}, consulting);
   }
+  function complete() {
+    const [caller, asked] = [session, consult];
+    if (passing || !asked?.isEstablished()) return;
+    passing = true;
+    caller.refer(asked.remote_identity.uri, { replaces: asked, eventHandlers: {
+      requestSucceeded: () => { for (const each of [asked, caller]) if (!each.isEnded()) each.terminate(); },
+      requestFailed: () => {
+        passing = false;
+        tell("not_put_through");
+        if (session && !consult) colleagueGone();
+      },
+    } });
+  }
+  const mute = () => (present().isMuted().audio ? present().unmute({ audio: true }) : present().mute({ audio: true }));
   const acts = {
     on: switchOn,
     off,
     answer,
-    hangup: () => session?.terminate(),
+    hangup: () => present()?.terminate(), // while a colleague is asked: back to the caller, who is not hung up on
     hold: () => (session.isOnHold().local ? session.unhold() : session.hold()),
-    mute: () => (session.isMuted().audio ? session.unmute({ audio: true }) : session.mute({ audio: true })),
+    mute,
     call: () => call(number()),
     through: putThrough,
     ask,
-    complete: () => { keys("*2"); place.removeAttribute("data-asking"); },
-    back: () => { keys("*1"); place.removeAttribute("data-asking"); },
+    complete,
+    back: () => consult?.terminate(),
   };
   place.addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -314,6 +386,7 @@
   });
   part("dial").addEventListener("submit", (event) => {
     event.preventDefault();
+    if (consult) return complete();
     acts[place.dataset.state === "talking" ? "through" : "call"]();
   });
   for (const name of ["microphone", "speaker"]) part(name).addEventListener("change", deviceChosen);
@@ -323,7 +396,9 @@
     event.preventDefault();
     const state = place.dataset.state;
     if (state === "ringing") answer();
-    if (state === "talking") acts[event.shiftKey ? "mute" : "hold"]();
+    if (state !== "talking") return;
+    if (event.shiftKey) mute();
+    else if (!consult) acts.hold(); // who is asked first is spoken with; the caller is on hold already
   });
   // A browser lets nothing sound before the page was touched.
   document.addEventListener("pointerdown", () => sound?.resume().catch(() => {}));
