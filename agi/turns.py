@@ -41,6 +41,9 @@ class Do(StrEnum):
     PERSON = "person"  # to the queue if a member is free; else the next turn, with the result "alone"
     ACCEPT = "accept"
     DECLINE = "decline"
+    WITHDRAWN = "withdrawn"  # nobody may be rung: the attempt ends before anybody was
+    CONNECT = "connect"  # a customer who was rung first wishes to talk: the agent who is kept for him is rung
+    PART = "part"  # he does not: say it and hang up; FR_AGREED says why
     END = "end"
 
 

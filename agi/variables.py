@@ -44,7 +44,9 @@ class Variable(StrEnum):
 
     # Set by the dialplan while it performs a conversation, handed to the step as arguments.
     RESULT = "FR_RESULT"  # what came of the last turn: keys, or the RECORD_STATUS
-    CONVERSATION = "FR_CONVERSATION"  # capture | briefing | outcome | confirm (asked for by the
+    CONVERSATION = (
+        "FR_CONVERSATION"  # capture | briefing | outcome | dial | convenient | confirm (asked for by the
+    )
     # context customer-who alone) | own_name | own_greeting
     ABOUT = "FR_ABOUT"  # the department (capture) or the callback's id (briefing)
     LOST = "FR_LOST"  # the context that takes over when the AGI is gone
@@ -54,9 +56,13 @@ class Variable(StrEnum):
     ATTEMPT = "FR_ATTEMPT"  # id of the attempt
     AGENT = "FR_AGENT"  # extension of the agent who is rung first
 
+    FIRST = "FR_FIRST"  # "1" when the customer is rung before the agent (callback.mode = "customer_first")
     CONFIRM = "FR_CONFIRM"  # "1" when whoever answers is asked first whether he wishes to talk with us
 
     # The dialplan's own.
+    RING = "FR_RING"  # "1" once the agent who is kept for a customer is to be rung
+    PICKED = "FR_PICKED"  # "1" once he has picked up
+    LEG = "FR_LEG"  # the attempt's channel, for that agent's phone
     DETECT = "FR_DETECT"  # "1" where machine detection listens to who has answered
     LIMIT = "FR_LIMIT"  # option of Bridge() that ends a long talk; "" where none is too long
     WHO = "FR_WHO"  # who that was: person | machine | refused | unconfirmed

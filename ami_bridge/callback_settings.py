@@ -15,8 +15,9 @@ def _growing(delays: list[float]) -> list[float]:
     return delays
 
 
-#: By itself to whoever is free, or only when an agent has taken the callback in hand at the desk.
-CallbackMode = Literal["agent_first", "preview"]
+#: By itself to whoever is free, or only when an agent has taken the callback in hand at the desk; ``customer_first``:
+#: by itself, and the customer's phone rings before that of the agent, who is kept for him meanwhile.
+CallbackMode = Literal["agent_first", "customer_first", "preview"]
 
 Delays = Annotated[
     list[Annotated[float, Field(gt=0, le=10080)]], Field(min_length=1), AfterValidator(_growing)

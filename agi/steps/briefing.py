@@ -90,6 +90,12 @@ async def load_callback(request: StepRequest, callback_id: str) -> Callback:
     return callback
 
 
+async def attempted_number(request: StepRequest, callback: Callback) -> CheckedNumber | None:
+    """Whom the attempt of this channel may ring now; None: nobody (any more)."""
+    holds = await _holds_the_fence(request, callback) and not await _forbidden(request, callback)
+    return briefing_facts(request.settings, callback, (), holds).number
+
+
 async def _holds_the_fence(request: StepRequest, callback: Callback) -> bool:
     """Whether this channel is the attempt that holds the callback now.
 

@@ -19,7 +19,8 @@ BookOf = Callable[[str, str, str], PhraseBook]
 _AHEAD_HOURS = 48
 # Phrases that a caller or an agent hears as they stand in the book.
 _SECTIONS = frozenset(
-    {"capture", "briefing", "outcome", "confirm", "own_name", "digits", "weekdays", "hours", "queue", "waits"}
+    {"capture", "briefing", "outcome", "confirm", "convenient", "own_name", "digits", "weekdays", "hours"}
+    | {"queue", "waits"}
 )
 # These name company and department.
 _OF_A_PLACE = ("briefing.intro", "confirm.ask")

@@ -24,6 +24,9 @@ class GreetingKind(StrEnum):
     QUEUE_JOIN = "queue-join"  # the queue has answered; nobody to name yet
     QUEUE_ANSWER = "queue-answer"  # a member of the queue has answered
     CALLBACK = "callback"  # the customer has answered the call that we promised
+    CALLBACK_FIRST = (
+        "callback-first"  # the same before an agent is there: nobody to name yet, nothing to ask yet
+    )
     CLOSED = "closed"  # nobody can answer; a callback is offered next
     MACHINE = "machine"  # a machine has answered the call that we promised; said whole after its tone (S19)
 

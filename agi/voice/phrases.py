@@ -34,18 +34,21 @@ _GROUPS: dict[frozenset[str], dict[str, str]] = {
         "own_name": "ask ask_greeting sounds choose accepted left",
         "outcome": "ask hours noted",
         "confirm": "refused silent",
+        "convenient": "ask hours later refused wrong_number silent",
         "digits": " ".join(string.digits),
         "weekdays": " ".join(str(day) for day in range(1, 8)),
         "hours": " ".join(str(hour) for hour in range(24)),
     },
     _PLACE: {
         "fixed": "greeting greeting-join busy callback-offer leave-message message-thanks farewell "
-        "customer-not-reached customer-machine customer-refused talk-ends-soon talk-ends position closing",
+        "customer-not-reached customer-machine customer-refused talk-ends-soon talk-ends position closing "
+        "connecting",
         "briefing": "intro",
         "confirm": "ask",
     },
     _GREETING: {
-        "greetings": "direct_nameless queue_answer_nameless callback_nameless queue_join queue_join_again closed"
+        "greetings": "direct_nameless queue_answer_nameless callback_nameless queue_join queue_join_again "
+        "callback_first closed"
     },
     _GREETING | {"opens"}: {"greetings": "closed_until"},
     _PERSONAL: {"greetings": "direct direct_again queue_answer callback"},

@@ -28,6 +28,7 @@ FIXED_NAMES = (
     "customer-not-reached",
     "customer-machine",  # what the agent hears instead of a customer
     "customer-refused",
+    "connecting",  # heard by a customer who was rung first, while the agent's phone begins to ring
     "talk-ends-soon",  # heard by both in a talk that has become too long
     "talk-ends",
     "position",  # before the number that the PBX says

@@ -1,4 +1,5 @@
-"""Takes due callbacks, finds a free agent for each, and has the PBX dial: the agent first.
+"""Takes due callbacks, finds a free agent for each, and has the PBX dial: the agent first, or the customer
+while that agent is kept for him (``callback.mode``).
 
 At most once per attempt: ``dialing`` is committed with our own ChannelId before the Originate is sent;
 an Originate whose answer never comes is looked into (live channels, then the channel event log) and
@@ -16,9 +17,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -54,8 +54,9 @@ from ami_bridge.dialer.calling_hours import CallingHours
 from ami_bridge.dialer.evidence import Evidence, look_up
 from ami_bridge.dialer.gate import Gate
 from ami_bridge.dialer.line import Line
-from ami_bridge.dialer.outcomes import AGI_LOST, MACHINE, attempt_result, policy_for
+from ami_bridge.dialer.outcomes import AGI_LOST, MACHINE, NOBODY_CAME, WAITING, attempt_result, policy_for
 from ami_bridge.dialer.retries import retry_policy
+from ami_bridge.dialer.running import Rota, Running
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ _AGI_LOST_PAUSE_SECONDS = 60
 _FOUND = {
     Evidence.NEVER_MADE: AttemptState.NOT_DIALLED,
     Evidence.AGENT_ONLY: AttemptState.AGENT_NO_ANSWER,
+    Evidence.NOBODY_RUNG: AttemptState.NOT_DIALLED,
+    Evidence.CUSTOMER_ALONE: AttemptState.LATER,
     Evidence.CUSTOMER_RUNG: AttemptState.NO_ANSWER,
     Evidence.CUSTOMER_ANSWERED: AttemptState.ANSWERED,
     # Nobody can tell: it stays unknown until a person has looked, and is not dialled blindly.
@@ -86,36 +89,6 @@ class Pace:
     """How long a claim holds without being renewed: so long nobody else touches what a dead dialer held."""
     settle: float = 5.0
     """How long a channel must be gone before the channel event log is asked instead of waited for its events."""
-
-
-@dataclass(slots=True)
-class _Running:
-    """An attempt that this dialer follows."""
-
-    attempt: Attempt
-    held_until: datetime
-    unanswered: bool
-    """Followed from its Originate on without a gap, and nobody has picked up: no customer can have been rung."""
-    ended: tuple[AttemptState, str] | None = None
-    """Result and detail, from when they are known until the store has them."""
-    machine: str = ""
-    """The customer's channel on which a message is being left, which goes on when the agent has gone."""
-
-
-@dataclass(slots=True)
-class _Rota:
-    """Agents in the order in which they last had a callback: the longest without one comes first."""
-
-    served: deque[str] = field(default_factory=deque)
-
-    def pick(self, free: list[str]) -> str | None:
-        ranked = sorted(free, key=lambda agent: self.served.index(agent) if agent in self.served else -1)
-        if not ranked:
-            return None
-        if ranked[0] in self.served:
-            self.served.remove(ranked[0])
-        self.served.append(ranked[0])
-        return ranked[0]
 
 
 class Dialer:
@@ -143,10 +116,11 @@ class Dialer:
         self._hours = CallingHours(settings)
         # Names the node: another node's channels are not seen from here and not judged from here.
         self._channel_prefix = f"cb-{settings.node.name}-"
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._absent_since: dict[str, datetime] = {}
         self._held_until: datetime | None = None
-        self._rota = _Rota()
+        self._rota = Rota()
+        self._queues: Mapping[str, QueueView] = {}
         self._line = Line(link, store)
         self._gate = Gate(settings, store)
         self.watch = Watch()
@@ -214,15 +188,22 @@ class Dialer:
             return
         queues = read_queue_status(status.items)
         if self._held_until is not None and now < self._held_until:
-            await self._line.release_all(queues)
+            await self._line.release_all(queues, but=self._kept(taken))
             return
         await self._deal(queues, {agent for agent in taken if agent}, now)
 
+    def _kept(self, taken: Collection[str | None]) -> set[str]:
+        """Agents of attempts under way, ``taken`` by any dialer: not the line's, even while their phones are idle."""
+        running = list(self._running.values())
+        freed = {each.attempt.agent for each in running if each.agent_freed}
+        return ({agent for agent in taken if agent} | {each.attempt.agent for each in running}) - freed
+
     async def _deal(self, queues: Mapping[str, QueueView], taken: Collection[str], now: datetime) -> None:
         """Each department's list in turn: who is next is launched, or has his agent kept from the line."""
+        self._queues = queues
         left = await self._gate.left(now)
         if not left:
-            await self._line.release_all(queues)
+            await self._line.release_all(queues, but=self._kept(taken))
             return
         ours = [department for department in queues if department in self._settings.departments]
         awake = await self._awake(await self._store.due_callbacks(now, departments=ours), now)
@@ -238,12 +219,12 @@ class Dialer:
             places = await self._line.places(queue, callbacks, now)
             self.watch.look(department, places, len(free), now)
             dealt = turns(places, len(free))
-            others = await self._line.share(department, queue, free, dealt)
+            freed = {each.attempt.agent for each in self._running.values() if each.agent_freed}
+            others = await self._line.share(department, queue, free, dealt, freed=freed)
             left -= await self._launch_claimed(dealt.launch[: max(0, left)], others)
             if not dealt.hold:
                 # Last, and not those who are just being rung: the line would be given them in that instant.
-                rung = {running.attempt.agent for running in self._running.values()}
-                await self._line.release(department, queue, but=rung)
+                await self._line.release(department, queue, but=self._kept(taken))
 
     def _shared_out(
         self, department: str, awake: Collection[Callback]
@@ -302,6 +283,10 @@ class Dialer:
         except AgentTaken:
             # Another dialer had the same thought a moment earlier.
             await self._store.release_claim(callback.id, callback.fence, at=self._clock.now())
+        except AmiError:
+            # The agent could not be kept, so nobody was rung.
+            await self._store.release_claim(callback.id, callback.fence, at=self._clock.now())
+            raise
         except StaleFence as error:
             log.info("callback %s: withdrawn before it was dialled: %s", callback.id, error)
 
@@ -318,6 +303,10 @@ class Dialer:
         log.info("callback %s: not at this hour; waits until %s", callback.id, allowed.isoformat())
 
     async def _dial(self, callback: Callback, agent: str) -> None:
+        first = self._settings.callback_mode(callback.department) == "customer_first"
+        if first:
+            # Before the customer's phone can ring: the agent is there for him and for nobody else.
+            await self._line.keep(self._queues, agent)
         began = self._clock.now()
         # The uniqueid of the originated channel: how everything that happens to it is known again.
         channel_id = f"{self._channel_prefix}{callback.id}-{callback.fence}"
@@ -325,25 +314,31 @@ class Dialer:
             callback.id, callback.fence, channel_id, agent=agent, at=began
         )
         held_until = callback.lease_until or began
-        running = self._running[channel_id] = _Running(attempt, held_until, unanswered=True)
+        running = self._running[channel_id] = Running(attempt, held_until, unanswered=True, first=first)
         if self._clock.now() >= held_until:
             # The store took so long that others may judge this attempt by now. Not sent, so nothing rang.
             running.ended = (AttemptState.NOT_DIALLED, "the lease ran out before the Originate")
             await self._store_end(channel_id)
             return
-        log.info("callback %s: attempt %s, agent %s is rung", callback.id, attempt.id, agent)
+        log.info(
+            "callback %s: attempt %s, agent %s is %s",
+            callback.id,
+            attempt.id,
+            agent,
+            "kept" if first else "rung",
+        )
         self._gate.launched(attempt.number, began)
         if passed := self.watch.serves_callback(callback.department, callback.id):
             log.error("callback %s: launched before %s, who came earlier", callback.id, passed)
-        await self._originate(callback, attempt)
+        await self._originate(callback, attempt, first)
 
-    async def _originate(self, callback: Callback, attempt: Attempt) -> None:
+    async def _originate(self, callback: Callback, attempt: Attempt, first: bool) -> None:
         department = self._settings.departments[callback.department]
         spoken = self._settings.languages_of(callback.department)
         try:
             await self._link.originate(
-                channel=f"Local/{attempt.agent}@callback-agent/n",
-                context="callback-briefing",
+                channel=f"Local/{attempt.agent}@{'first-agent' if first else 'callback-agent'}/n",
+                context="callback-first" if first else "callback-briefing",
                 exten=callback.department,
                 channel_id=attempt.channel_id,
                 other_channel_id=f"{attempt.channel_id}-2",
@@ -354,6 +349,7 @@ class Dialer:
                     "__FR_DEPARTMENT": callback.department,
                     "__FR_AGENT": attempt.agent,
                     "__FR_DID": department.dids[0],
+                    "__FR_FIRST": "1" if first else "",
                     "__FR_CONFIRM": "1" if callback.needs_confirmation else "",
                     # The customer is greeted in the language of the request; agents are spoken to in the department's.
                     "__FR_LANGUAGE": callback.language if callback.language in spoken else spoken[0],
@@ -393,21 +389,28 @@ class Dialer:
             case HungUp(uniqueid=channel_id) if channel_id in self._running:
                 running = self._running[channel_id]
                 if running.ended is None and running.unanswered:
-                    # The channel is gone and its hangup handler said nothing: the agent never picked up.
-                    running.ended = (AttemptState.AGENT_NO_ANSWER, "")
+                    # The channel is gone and its hangup handler said nothing: the agent never picked up; where the
+                    # customer is rung first, nobody was.
+                    result = AttemptState.NOT_DIALLED if running.first else AttemptState.AGENT_NO_ANSWER
+                    running.ended = (result, "")
                 # Not unanswered, and no end was heard: resolve() asks the channel event log.
                 await self._store_end(channel_id)
 
-    async def _on_attempt(self, running: _Running, uniqueid: str, fields: Mapping[str, str]) -> None:
+    async def _on_attempt(self, running: Running, uniqueid: str, fields: Mapping[str, str]) -> None:
         phase, outcome = fields.get("Phase", ""), fields.get("Result", "")
         running.unanswered = False
         if phase == "customer_answered":
             await self._store.connect_attempt(running.attempt.id, at=self._clock.now())
         elif phase == "machine":
             running.machine = uniqueid
+        elif phase == "customer_waits":
+            running.waits = True
+            callback = await self._store.callback(running.attempt.callback_id)
+            if callback is not None:
+                self._line.remember(uniqueid, callback.came_at)
         elif phase == "ended":
-            if outcome == MACHINE and running.machine:
-                # The agent has gone; the message is still being left, and its channel tells how it went.
+            if outcome == WAITING or (outcome == MACHINE and running.machine):
+                # The agent has gone; the customer waits, or the message is still being left: that channel tells.
                 return
             if outcome == AGI_LOST:
                 # No agent's fault, and the next would be rung for nothing just the same.
@@ -449,7 +452,8 @@ class Dialer:
         channels = await self._link.core_show_channels()
         if not channels.complete:
             return open_callbacks
-        live = {channel.get("Uniqueid") for channel in channels.items}
+        # By linkedid too: a customer who waits in the queue is the attempt still, when its own channel has gone.
+        live = {channel.get(each) for channel in channels.items for each in ("Uniqueid", "Linkedid")}
         for callback, attempt in found:
             unsettled = attempt.state in OPEN_ATTEMPT or attempt.state is AttemptState.UNKNOWN
             if unsettled and attempt.channel_id.startswith(self._channel_prefix):
@@ -463,7 +467,7 @@ class Dialer:
             return
         if channel_id in live or (known is not None and known.machine in live):
             self._absent_since.pop(channel_id, None)
-            self._running.setdefault(channel_id, _Running(attempt, now, unanswered=False))
+            self._running.setdefault(channel_id, Running(attempt, now, unanswered=False))
             return
         # The channel may be on its way, or its last event: look again before judging.
         since = self._absent_since.setdefault(channel_id, now)
@@ -476,11 +480,13 @@ class Dialer:
             return
         result = _FOUND[evidence]
         detail = f"found out: {evidence.name.lower()}"
+        if evidence is Evidence.CUSTOMER_ALONE:
+            detail = NOBODY_CAME
         if known is not None and known.machine and result is AttemptState.ANSWERED:
             result, detail = AttemptState.MACHINE, f"{MACHINE}_CUT"
         if result is AttemptState.UNKNOWN and attempt.state is AttemptState.UNKNOWN:
             return
         self._absent_since.pop(channel_id, None)
         log.warning("callback %s: of attempt %s was found out: %s", callback.id, attempt.id, evidence.name)
-        self._running[channel_id] = _Running(attempt, now, unanswered=False, ended=(result, detail))
+        self._running[channel_id] = Running(attempt, now, unanswered=False, ended=(result, detail))
         await self._store_end(channel_id)

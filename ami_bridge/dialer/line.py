@@ -70,10 +70,19 @@ class Line:
         """Events were missed. Whoever is rung for is not known; that he waits for an agent is the safer mistake."""
         self._rung_for.clear()
 
-    async def share(self, department: str, queue: QueueView, free: Sequence[str], dealt: Turns) -> list[str]:
+    async def share(
+        self,
+        department: str,
+        queue: QueueView,
+        free: Sequence[str],
+        dealt: Turns,
+        *,
+        freed: Collection[str] = (),
+    ) -> list[str]:
         """Let the line have its part of the ``free`` agents; returns the others, whom the PBX cannot give away.
 
         Not left to chance: a callback and a caller dealt one agent each would else be after the same.
+        ``freed`` are never held: their callbacks go on without them.
         """
         ready = sorted((each for each in queue.members if each.agent in free), key=lambda each: each.held)
         for_line, others = ready[: dealt.line], ready[dealt.line :]
@@ -81,11 +90,25 @@ class Line:
             if member.held:
                 await self._pause(department, member, False)
         if dealt.hold:
-            await self.hold(department, [each for each in queue.members if each not in for_line])
+            await self.hold(
+                department,
+                [each for each in queue.members if each not in for_line and each.agent not in freed],
+            )
         elif dealt.launch and queue.waiting:
             await self.hold(department, others)
         passed = {member.agent for member in for_line}
         return [agent for agent in free if agent not in passed]
+
+    def remember(self, uniqueid: str, came_at: datetime) -> None:
+        """The caller ``uniqueid`` has been waiting since ``came_at``, longer than his call tells."""
+        self._came_at[uniqueid] = came_at
+
+    async def keep(self, queues: Mapping[str, QueueView], agent: str) -> None:
+        """Keep one agent from the line of every queue in which he is."""
+        for department, queue in queues.items():
+            for member in queue.members:
+                if member.agent == agent and not member.held and not member.away:
+                    await self._pause(department, member, True)
 
     async def hold(self, department: str, members: Iterable[Member]) -> None:
         """Keep ``members`` from the line; whom others paused is not touched."""
@@ -102,10 +125,10 @@ class Line:
             if member.held and not (member.idle and member.agent in but):
                 await self._pause(department, member, False)
 
-    async def release_all(self, queues: Mapping[str, QueueView]) -> None:
-        """Nobody is launched for now, so nobody is held."""
+    async def release_all(self, queues: Mapping[str, QueueView], *, but: Collection[str] = ()) -> None:
+        """Nobody is launched for now, so nobody is held but for what is under way (see :meth:`release`)."""
         for department, queue in queues.items():
-            await self.release(department, queue)
+            await self.release(department, queue, but=but)
 
     async def let_go(self) -> None:
         """The dialer ends: no agent may stay held. Never raises for a PBX that is away."""

@@ -14,6 +14,8 @@ AGI_LOST = "AGI_LOST"
 MACHINE = "MACHINE"
 #: The customer was on the line and no agent came within the queue's longest wait: within the hour once more.
 NOBODY_CAME = "LATER1"
+#: The attempt's own channel has ended, and the customer, who was rung first, goes on in the queue: his channel tells.
+WAITING = "WAITING"
 
 # FR_OUTCOME of the context "callback-briefing" and what follows it: DIALSTATUS of the customer's leg
 # (https://docs.asterisk.org, application Dial), or why it was not dialled.
@@ -28,7 +30,11 @@ _OUTCOMES = {
     "CANCEL": AttemptState.NO_ANSWER,
     # Whoever answered the number that somebody else had typed did not say that he wishes to talk with us.
     "UNCONFIRMED": AttemptState.NO_ANSWER,
-    # What the agent keyed in after the talk; see agi/steps/outcome.py.
+    # He was rung first, wished to talk, and hung up before the agent was on the line.
+    "CUSTOMER_LEFT": AttemptState.NO_ANSWER,
+    # Customer first, and his phone was not rung.
+    "NOT_DIALLED": AttemptState.NOT_DIALLED,
+    # What the agent keyed in after the talk, or a customer who was rung first: agi/steps/outcome.py, convenient.py.
     "REFUSED_BY_CUSTOMER": AttemptState.REFUSED,
     "WRONG_NUMBER": AttemptState.WRONG_NUMBER,
     f"{MACHINE}_WHOLE": AttemptState.MACHINE,

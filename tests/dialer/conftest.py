@@ -55,6 +55,7 @@ class Reception:
         self.waiting: dict[str, int] = {}
         self.waited = 600
         self.live: set[str] = set()
+        self.linked: dict[str, str] = {}
         self.dialer = self.new_dialer()
 
     def new_dialer(self) -> Dialer:
@@ -97,6 +98,10 @@ class Reception:
 
     def _channels(self, complete: bool) -> ActionResult:
         items = tuple(raw_event("CoreShowChannel", {"Uniqueid": uniqueid}) for uniqueid in sorted(self.live))
+        items += tuple(
+            raw_event("CoreShowChannel", {"Uniqueid": each, "Linkedid": linked})
+            for each, linked in self.linked.items()
+        )
         return ActionResult("CoreShowChannels", True, "", items=items, complete=complete)
 
     async def tell(self, fact_phase: str, channel_id: str, result: str = "", attempt: str = "") -> None:

@@ -137,6 +137,13 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
         "queue": ["102"],
         "callback_max_minutes": 0.2,
     }
+    # Its callbacks ring the customer first.
+    document["departments"]["first"] = {
+        "names": names,
+        "dids": ["74950000043"],
+        "queue": ["102"],
+        "callback_mode": "customer_first",
+    }
     # Closed now, whatever the day is, and open again in three days.
     opens = (datetime.now(ZoneInfo("Europe/Moscow")) + timedelta(days=3)).strftime("%a").lower()
     document["departments"]["shut"] = {
