@@ -36,12 +36,12 @@ ON_LINE, CALLBACKS, OVER_SECONDS = 35, 15, 60.0
 AGENTS = ("101", "102", "103")
 # How long an agent talks after answering someone on the line; a customer talks as long.
 TALK_SECONDS = 9.0
-# Whose turn has come is rung within two looks of the dialer, and phones answer within a second: less than any talk.
+# Whose turn has come has an agent's phone rung within two looks of the dialer and two of the PBX: less than any talk.
 SLACK_SECONDS = 5.0
 
 
 class Served(NamedTuple):
-    """One who came, since when he could have been served, and when he got an agent."""
+    """One who came, since when he could have been served, and when the phone of the agent who took him was rung."""
 
     came_at: datetime
     ready_at: datetime
@@ -124,7 +124,7 @@ async def leave_callbacks(store: SqlStore) -> None:
 
 
 async def all_served(store: SqlStore) -> list[Served]:
-    """Everybody who was there, by when he came; callbacks when their agent's phone was rung."""
+    """Everybody who was there, by when he came."""
 
     async def ended() -> bool | None:
         open_ones = [each for each in await store.callbacks(limit=500) if each.state not in FINAL]
@@ -140,11 +140,11 @@ async def all_served(store: SqlStore) -> list[Served]:
         people.append(Served(callback.came_at, callback.came_at, last.started_at, callback.caller_id))
     for call in await store.calls(limit=500):
         if call.caller_number.lstrip("+").startswith("79168"):
-            answers = [leg["answered_at"] for leg in call.record["legs"] if leg["answered_at"] is not None]
-            assert answers, call.record
+            taken = [leg for leg in call.record["legs"] if leg["answered_at"] is not None]
+            assert taken, call.record
             joined = datetime.fromisoformat(call.record["queues"][0]["joined_at"])
-            answered = datetime.fromisoformat(min(answers))
-            people.append(Served(call.started_at, joined, answered, call.caller_number))
+            rung = datetime.fromisoformat(min(leg["dialled_at"] for leg in taken))
+            people.append(Served(call.started_at, joined, rung, call.caller_number))
     return sorted(people)
 
 
