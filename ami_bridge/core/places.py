@@ -11,6 +11,7 @@ served before one who came earlier:
 * a callback that an agent has taken in hand, or was given, has its turn with that agent alone, as soon as he is
   free; where callbacks are only previewed (``callback.mode``), none has another turn;
 * a list belongs to one department; its agents serve no other list through it;
+* whom a supervisor moves to the front of the queue has the first place of all (:data:`FRONT`);
 * who is being rung for has an agent, and is not in the list unless that agent does not take him;
 * the list is looked at once a second: who comes, becomes due, or becomes next between two looks is next from the
   following look on.
@@ -24,11 +25,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 #: How far two arrivals may lie apart and still count as the same time: one look.
 LOOK = timedelta(seconds=1)
+#: Before everybody who came.
+FRONT = datetime.min.replace(tzinfo=UTC)
 
 
 class Side(StrEnum):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from ami_bridge.callback_settings import CallbackMode
 from ami_bridge.configuring import Change
 from ami_bridge.core.cadence import CADENCES
-from ami_bridge.settings import QueueSettings, Settings
+from ami_bridge.settings import CallbackSettings, QueueSettings, Settings
 
 Kind = Literal["text", "int", "float", "choice", "flag", "lines", "members"]
 Path = tuple[str, ...]
@@ -109,10 +110,12 @@ def _queue() -> tuple[Field, ...]:
 
 def _callback() -> tuple[Group, ...]:
     numbers = ("ring_agent_seconds", "ring_customer_seconds", "max_attempts", "requests_per_day")
+    modes, usual = _choices(get_args(CallbackMode)), CallbackSettings.model_fields["mode"].default
     return (
         Group(
             "form_callback",
             (
+                Field(("callback", "mode"), "choice", "f_callback_mode", choices=modes, else_=usual),
                 *(Field(("callback", each), "int", f"f_{each}") for each in numbers),
                 Field(("callback", "ask_outcome"), "flag", "f_ask_outcome"),
                 Field(("callback", "detect_machines"), "flag", "f_detect_machines"),

@@ -28,10 +28,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class OnTheLine:
-    """A caller who waits in a queue, for ``seconds`` by now."""
+    """A caller who waits in a queue, for ``seconds`` by now. ``front``: moved there by a supervisor."""
 
     uniqueid: str
     seconds: float
+    front: bool = False
 
 
 @dataclass(slots=True)
@@ -55,7 +56,10 @@ def read_queue_status(events: Iterable[RawEvent]) -> dict[str, QueueView]:
         match event.name:
             case "QueueEntry":
                 wait = event.get("Wait")
-                queue.waiting.append(OnTheLine(event.get("Uniqueid"), float(wait) if wait.isdigit() else 0.0))
+                seconds = float(wait) if wait.isdigit() else 0.0
+                # Nobody but a supervisor gives a priority (ami_bridge/supervising.py).
+                front = event.get("Priority") not in ("", "0")
+                queue.waiting.append(OnTheLine(event.get("Uniqueid"), seconds, front))
             case "QueueMember" if found := _MEMBER.match(event.get("Location")):
                 queue.members.append(_member(event, found[1]))
     queues.pop("", None)

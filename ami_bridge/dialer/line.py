@@ -11,7 +11,7 @@ from ami_bridge.adapters.ami import AmiError, AmiPort, RawEvent
 from ami_bridge.adapters.clock import Clock
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.callbacks import Callback
-from ami_bridge.core.places import Place, Side, Turns
+from ami_bridge.core.places import FRONT, Place, Side, Turns
 from ami_bridge.dialer.agents import HOLD_REASON, Member, OnTheLine, QueueView, read_queue_status
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ class Line:
 
     async def _since(self, caller: OnTheLine, now: datetime) -> datetime:
         """When the caller came. The call began before the queue did: four rings, perhaps another queue."""
+        if caller.front:
+            return FRONT
         known = self._came_at.get(caller.uniqueid)
         if known is None:
             call = await self._store.find_call_by_uniqueid(caller.uniqueid)

@@ -259,6 +259,12 @@ async def test_a_longest_talk_is_set_and_taken_out_again(admin: TestClient, conf
     assert "callback.max_minutes" in told
 
 
+async def test_who_is_rung_first_is_chosen(admin: TestClient, config: Path) -> None:
+    form = filled(await page(admin, "/admin/form/callback")) | {"callback|mode": "customer_first"}
+    await applied(admin, await page(admin, "/admin/form/callback", **form))
+    assert load_settings(config).callback_mode("sales") == "customer_first"
+
+
 async def test_what_is_wrong_stands_above_the_form_that_keeps_what_was_typed(
     admin: TestClient, config: Path
 ) -> None:

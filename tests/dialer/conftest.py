@@ -54,6 +54,7 @@ class Reception:
         self.free: dict[str, Sequence[str]] = {"sales": ("101", "102"), "support": ("103", "102")}
         self.waiting: dict[str, int] = {}
         self.waited = 600
+        self.priority = "0"
         self.live: set[str] = set()
         self.linked: dict[str, str] = {}
         self.dialer = self.new_dialer()

@@ -43,7 +43,7 @@ class Agents:
         ]
         for index in range(self._reception.waiting.get("sales", 0)):
             told = {"Queue": "sales", "Uniqueid": f"w{index}", "Wait": str(self._reception.waited)}
-            items.append(raw_event("QueueEntry", told))
+            items.append(raw_event("QueueEntry", {**told, "Priority": self._reception.priority}))
         return ActionResult("QueueStatus", True, "", items=tuple(items), complete=complete)
 
 
@@ -110,6 +110,18 @@ async def test_who_is_rung_for_has_an_agent_and_waits_for_none(
         await reception.dialer._take(raw_event(name, about) if name else EventGap(reception.clock.now(), 1))
     await reception.tick(1)
     assert len(reception.originates) == launched
+
+
+async def test_whom_a_supervisor_moved_to_the_front_comes_before_every_callback(reception: Any) -> None:
+    Agents(reception, a101="1")
+    await reception.ask()
+    reception.waiting["sales"], reception.waited, reception.priority = 1, 0, "10"
+    await reception.tick(1)
+    assert not reception.originates
+    assert reception.dialer.watch.overtakings == 0
+    reception.priority = "0"
+    await reception.tick(1)
+    assert reception.rung == ["101"]
 
 
 async def test_somebody_paused_by_others_is_left_alone(reception: Any) -> None:
