@@ -13,8 +13,12 @@ settings.load_profile("fourthring")
 _EXCHANGES = ("faults", "pbx")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one running system stay together, where two processes share the tests (see .ci/whole-run)."""
+    """Tests of one running system stay together, where two processes share the tests (see .ci/whole-run).
+
+    First of all such hooks: pytest-xdist reads the groups in its own, which else comes before this one.
+    """
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0]
