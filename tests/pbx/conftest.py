@@ -144,6 +144,11 @@ def configuration(state_folder: Path, first_port: int = FIRST_PORT) -> dict[str,
         "queue": ["102"],
         "callback_mode": "customer_first",
     }
+    document["departments"]["first_listening"] = {
+        **document["departments"]["first"],
+        "dids": ["74950000044"],
+        "callback_detect_machines": True,
+    }
     # Closed now, whatever the day is, and open again in three days.
     opens = (datetime.now(ZoneInfo("Europe/Moscow")) + timedelta(days=3)).strftime("%a").lower()
     document["departments"]["shut"] = {

@@ -6,28 +6,21 @@ Each is a call of half a minute, so the ordinary run plays three of them; ``FOUR
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from agi.voice import sound
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.core.callbacks import OPEN_ATTEMPT, Attempt, Callback, CallbackState
+from ami_bridge.core.callbacks import Callback, CallbackState
 from ami_bridge.demo.ear import Ear
 from ami_bridge.demo.hearing import correlate, load_wav
 from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
-from tests.pbx.calls import callback_of, due_callback, eventually, now, spoken
+from tests.pbx.calls import callback_of, due_callback, now, spoken
+from tests.pbx.customers import by_hand, ended, machines_greeting
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
-
-by_hand = pytest.mark.skipif(
-    os.environ.get("FOURTHRING_STORIES") != "all", reason="set FOURTHRING_STORIES=all to play every customer"
-)
 
 # The department of tests/pbx/conftest.py that listens for machines.
 LISTENING = "listening"
@@ -44,32 +37,6 @@ async def accepted(
     await agent.send_dtmf("1")
     await customer.wait_for(PhoneState.INCOMING, 10)
     return agent
-
-
-async def ended(store: SqlStore, callback: Callback, seconds: float = 15) -> Attempt:
-    """The callback's only attempt, once it has ended."""
-
-    async def ask() -> Attempt | None:
-        attempts = await store.attempts(callback.id)
-        return attempts[0] if attempts and attempts[0].state not in OPEN_ATTEMPT else None
-
-    return await eventually(ask, "the attempt's end", seconds)
-
-
-async def machines_greeting(phones: Stage, quiet_before_tone: float) -> tuple[Path, float]:
-    """What an answering machine says, its tone at the end; and how long that is in seconds."""
-    words, rate = load_wav(
-        await spoken(
-            phones,
-            "Здравствуйте. Вы позвонили на автоответчик. Сейчас никого нет дома. "
-            "Пожалуйста, оставьте сообщение после сигнала.",
-        )
-    )
-    tone = 0.4 * np.sin(2 * np.pi * 1000 * np.arange(int(0.6 * rate)) / rate)
-    whole = np.concatenate([words, np.zeros(int(quiet_before_tone * rate)), tone]).astype(np.float32)
-    path = phones.phones_folder / f"machine-{quiet_before_tone}.wav"
-    path.write_bytes(sound.wav_bytes(whole))
-    return path, len(whole) / rate
 
 
 @pytest.mark.parametrize(
