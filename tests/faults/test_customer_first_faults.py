@@ -1,4 +1,4 @@
-"""Callbacks that ring the customer first, while AGI or dialer are away: he is put through, and rung once."""
+"""Callbacks that ring the customer first, while the dialer is killed: he is put through, and rung once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ami_bridge.demo.softphone import PhoneState, Softphone
 from tests.faults.listening import listen, talk
 from tests.faults.plant import Plant
 from tests.pbx.calls import due_callback, now
-from tests.pbx.customers import AGENT, FIRST, agreed, asked, ended
+from tests.pbx.customers import AGENT, FIRST, agreed, by_hand, ended
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -27,22 +27,7 @@ async def talked(phones: Plant, agent: Softphone, customer: Softphone, since: fl
     assert (agent.calls, customer.calls) == (1, 1)
 
 
-async def test_nobody_can_ask(phones: Plant, store: SqlStore, expected: ExpectedPrompts) -> None:
-    """The AGI goes while the customer is asked: he is put through, and the agent is not briefed."""
-    began, agent, customer = now(), await phones.agent(AGENT), await phones.customer()
-    await phones.dialer.start()
-    callback = await due_callback(store, "79165550841", began, FIRST)
-    await asked(expected, customer, agent)
-    await phones.agi.stop()
-    await customer.send_dtmf("2")
-    await agent.wait_for(PhoneState.INCOMING, 15)
-    await agent.answer()
-    answered = time.monotonic()
-    heard = await listen(customer, expected.fixed("greeting-answer", FIRST), since=answered)
-    await talked(phones, agent, customer, heard.ends)
-    assert (await ended(store, callback, 40)).state == "answered"
-
-
+@by_hand
 async def test_the_dialer_is_killed(phones: Plant, store: SqlStore, expected: ExpectedPrompts) -> None:
     """kill -9 while the agent's phone rings: the call goes on without it, and what became of it is found out."""
     began, agent, customer = now(), await phones.agent(AGENT), await phones.customer()

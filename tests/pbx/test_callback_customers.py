@@ -1,6 +1,6 @@
 """Who answers a callback: a machine, somebody who was never asked, the customer. With real phones.
 
-Each is a call of half a minute, so the ordinary run plays three of them; ``FOURTHRING_STORIES=all`` plays all.
+Each is a call of half a minute, so the ordinary run plays one of them; ``FOURTHRING_STORIES=all`` plays all.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ async def test_a_machine_that_hangs_up_has_half_a_message(
     assert (attempt.state, attempt.detail) == ("machine", "MACHINE_CUT")
 
 
+@by_hand
 async def test_a_person_is_put_through(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """Who says hello is no machine: greeting, then both hear each other."""
     began = now()
@@ -133,6 +134,7 @@ async def test_key_one_puts_through(phones: Stage, store: SqlStore, expected: Ex
     assert (await ended(store, callback, 40)).state == "answered"
 
 
+@by_hand
 async def test_key_two_is_never_again(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """The number is on the do-not-call list; the agent is told and freed."""
     began = now()

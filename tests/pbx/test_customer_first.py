@@ -63,6 +63,7 @@ async def test_agreed_and_talked(phones: Stage, store: SqlStore, expected: Expec
     assert (agent.calls, customer.calls) == (1, 1)
 
 
+@by_hand
 async def test_another_time(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """2, then 3 hours: the same promise for then, and no agent's phone has rung."""
     began, agent, customer = now(), await phones.agent(AGENT), await phones.customer()
@@ -81,6 +82,7 @@ async def test_another_time(phones: Stage, store: SqlStore, expected: ExpectedPr
     assert agent.calls == 0
 
 
+@by_hand
 async def test_the_agent_does_not_pick_up(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """The customer goes to the queue, where the next ring of the same phone is answered; nobody hung up on him."""
     began, agent, customer = now(), await phones.agent(AGENT), await phones.customer()
@@ -120,6 +122,7 @@ async def test_not_reached(
     await agent.wait_for(PhoneState.INCOMING, 30)
 
 
+@by_hand
 async def test_the_customer_hangs_up_while_the_agent_rings(
     phones: Stage, store: SqlStore, expected: ExpectedPrompts
 ) -> None:
@@ -133,6 +136,7 @@ async def test_the_customer_hangs_up_while_the_agent_rings(
     assert (attempt.state, attempt.detail) == ("no_answer", "CUSTOMER_LEFT")
 
 
+@by_hand
 async def test_never_again(phones: Stage, store: SqlStore, expected: ExpectedPrompts) -> None:
     """3: on the do-not-call list before he hears so."""
     began, agent, customer = now(), await phones.agent(AGENT), await phones.customer()

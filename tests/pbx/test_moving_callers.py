@@ -19,6 +19,7 @@ from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from tests.faults.listening import beginning, listen, talk
 from tests.pbx.calls import eventually, now, record_of
+from tests.pbx.customers import by_hand
 from tests.pbx.desk_program import Desk, desks_of
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
@@ -140,11 +141,13 @@ async def moved_to_the_front(stage: Stage, store: SqlStore, expected: ExpectedPr
     assert (entry.action, entry.detail["to"]) == ("call.move", "front")
 
 
+@by_hand
 async def test_to_another_department(
     phones: Stage, store: SqlStore, expected: ExpectedPrompts, boss: Desk
 ) -> None:
     await moved_to_another_department(phones, store, expected, boss)
 
 
+@by_hand
 async def test_to_the_front(phones: Stage, store: SqlStore, expected: ExpectedPrompts, boss: Desk) -> None:
     await moved_to_the_front(phones, store, expected, boss)
