@@ -23,7 +23,7 @@ from tests.faults.impostor import AGI_FAULTS
 from tests.faults.plant import Plant, processes_of
 from tests.pbx.conftest import configuration, free_block, write_configuration
 
-# Below the ports of tests/pbx with those of its phones (25060 to 29300): the two run side by side.
+# Below the ports of tests/pbx with those of its phones (25060 to 29300), so that the two can run side by side.
 FIRST_PORT = 19060
 VOICE = "exec espeak-ng -b 1 -v en-us -s 145 --stdin --stdout"
 # What a run may leave in the checkout: none of these are products of a running system.

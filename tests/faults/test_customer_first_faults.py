@@ -10,21 +10,13 @@ import pytest
 
 from ami_bridge.adapters.store import SqlStore
 from ami_bridge.demo.prompts import ExpectedPrompts
-from ami_bridge.demo.softphone import PhoneState, Softphone
+from ami_bridge.demo.softphone import PhoneState
 from tests.faults.listening import listen, talk
 from tests.faults.plant import Plant
 from tests.pbx.calls import due_callback, now
 from tests.pbx.customers import AGENT, FIRST, agreed, by_hand, ended
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
-
-
-async def talked(phones: Plant, agent: Softphone, customer: Softphone, since: float) -> None:
-    """They have talked; the customer hangs up. Each phone has had one call."""
-    await talk(phones, customer, agent, since=since)
-    await customer.hangup()
-    await agent.wait_for(PhoneState.CLOSED, 10)
-    assert (agent.calls, customer.calls) == (1, 1)
 
 
 @by_hand
@@ -43,7 +35,9 @@ async def test_the_dialer_is_killed(phones: Plant, store: SqlStore, expected: Ex
     heard = await listen(
         customer, expected.greeting("queue-answer", FIRST, AGENT), since=time.monotonic() - 0.1
     )
-    await talked(phones, agent, customer, heard.ends)
+    await talk(phones, customer, agent, since=heard.ends)
+    await customer.hangup()
+    await agent.wait_for(PhoneState.CLOSED, 10)
     assert (await ended(store, callback, 40)).state == "answered"
     await asyncio.sleep(2.5)  # two more rounds of the dialer
     assert (agent.calls, customer.calls) == (1, 1)

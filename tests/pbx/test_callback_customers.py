@@ -64,7 +64,7 @@ async def test_a_machine_keeps_the_whole_message(
     tone = correlate(said.samples, load_wav(greeting)[0])
     tone_ends = said.started + tone.start_seconds + seconds
     assert heard.started + found.start_seconds > tone_ends
-    attempt = await ended(store, callback)
+    attempt = await ended(store, callback, 15)
     assert (attempt.state, attempt.detail) == ("machine", "MACHINE_WHOLE")
     again = await callback_of(store, number, {CallbackState.QUEUED}, began)
     assert again.due_at is not None
@@ -84,7 +84,7 @@ async def test_a_machine_that_hangs_up_has_half_a_message(
     await machine.wait_for(PhoneState.ESTABLISHED, 10)
     await asyncio.sleep(seconds + 4.0)
     await machine.hangup()
-    attempt = await ended(store, callback)
+    attempt = await ended(store, callback, 15)
     assert (attempt.state, attempt.detail) == ("machine", "MACHINE_CUT")
 
 
@@ -147,7 +147,7 @@ async def test_key_two_is_never_again(phones: Stage, store: SqlStore, expected: 
     await Ear(customer).hears(expected.phrase("confirm.refused", "quick"))
     assert await store.do_not_call(["+79165550306"]), "on the list before he hears so"
     await Ear(agent).hears(expected.fixed("customer-refused", "quick"))
-    attempt = await ended(store, callback)
+    attempt = await ended(store, callback, 15)
     assert attempt.state == "refused"
     stored = await store.callback(callback.id)
     assert stored is not None
@@ -163,7 +163,7 @@ async def test_silence_is_no_confirmation(phones: Stage, store: SqlStore, expect
     agent = await accepted(phones, store, expected, callback, customer)
     await Ear(customer).hears(expected.phrase("confirm.silent", "quick"), timeout=60)
     await Ear(agent).hears(expected.fixed("customer-not-reached", "quick"))
-    attempt = await ended(store, callback)
+    attempt = await ended(store, callback, 15)
     assert (attempt.state, attempt.detail) == ("no_answer", "UNCONFIRMED")
 
 

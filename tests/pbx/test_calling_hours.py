@@ -48,7 +48,7 @@ class Office(NamedTuple):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def office() -> AsyncIterator[Office]:
-    """Customers may be rung around the hour that it is now in Kamchatka, and from two minutes from now in Moscow."""
+    """Customers may be rung around the hour that it is now in Kamchatka, and in two to three minutes in Moscow."""
     far = now().astimezone(FAR)
     opens_at = now().astimezone(HOME).replace(second=0, microsecond=0) + timedelta(minutes=3)
     windows = [
