@@ -71,14 +71,18 @@ class Player:
         """One call from the first word to the last."""
         try:
             await self.begin(WAYS[story.way][0], caller)
-            for line, (heard, act) in enumerate(script):
-                try:
-                    await self.step(story, caller, heard, act)
-                except Exception as error:
-                    error.add_note(f"line {line}: {heard!r} → {act!r}")
-                    raise
+            await self.follow(story, caller, script)
         finally:
             await self.hang_up()
+
+    async def follow(self, story: Story, caller: str, script: Script) -> None:
+        """One step after the other; what fails names its line."""
+        for line, (heard, act) in enumerate(script):
+            try:
+                await self.step(story, caller, heard, act)
+            except Exception as error:
+                error.add_note(f"line {line}: {heard!r} → {act!r}")
+                raise
 
     async def step(self, story: Story, caller: str, heard: str, act: str | Say | Act) -> None:
         """Hear one thing and do one."""
