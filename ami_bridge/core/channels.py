@@ -57,6 +57,15 @@ def endpoint_of(channel: str) -> str:
     return endpoint
 
 
+def is_stand_in(channel: str) -> bool:
+    """Whether a channel of this name is what a masquerade leaves behind (``Bridge()`` on a channel that runs dialplan).
+
+    It lives for a moment. Yet one in a thousand stays in the list of all channels for ever: Asterisk puts it back there
+    only after the thread that hangs it up may go on (``channel_do_masquerade``, up to version 23).
+    """
+    return technology_of(channel) == "Surrogate"
+
+
 def is_party(channel: str) -> bool:
     """Somebody outside Asterisk is at the end of this channel."""
     return channel.partition("/")[0] not in _HELPERS

@@ -12,7 +12,7 @@ from typing import Any
 
 from ami_bridge.core import bridging, dialling, ending, event_types, serving, talking, transferring
 from ami_bridge.core.book import CallBook
-from ami_bridge.core.channels import Channel
+from ami_bridge.core.channels import Channel, is_stand_in
 from ami_bridge.core.errands import is_errand
 from ami_bridge.core.event_types import ChannelShown, Event
 from ami_bridge.core.facts import Fact
@@ -160,12 +160,17 @@ class CallTracker:
         """Compare with what lives now (all lines of ``CoreShowChannels``), as of ``at``.
 
         Every call that was open during the gap is marked with it. What is gone is closed as
-        UNKNOWN, what survived goes on, what is new begins in the middle.
+        UNKNOWN, what survived goes on, what is new begins in the middle. Stand-ins are no calls: one may be
+        listed long after its call.
         """
         book = self._book
         gap = Gap(book.link_lost_at, at) if book.link_is_lost else None
         book.link_is_lost, book.link_lost_at = False, None
-        shown = {line.uniqueid: line for line in channels if not is_errand(line.channel)}
+        shown = {
+            line.uniqueid: line
+            for line in channels
+            if not is_errand(line.channel) and not is_stand_in(line.channel)
+        }
         for call in list(book.calls.values()):
             if gap is not None:
                 call.gaps = (*call.gaps, gap)

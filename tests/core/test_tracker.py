@@ -239,6 +239,19 @@ def test_calls_that_vanished_are_unknown_those_that_live_go_on(story: Any, tell:
     assert ended.gaps == alive.gaps
 
 
+def test_a_stand_in_that_was_left_in_the_list_is_no_call(story: Any, tell: Any) -> None:
+    """Asterisk may list it for ever: neither does it begin a call nor keep one from being closed."""
+    phones_talk(story)
+    left = ChannelShown(None, "s1", "Surrogate/PJSIP/101-00000001", "c1", 0, "", "answered", "sales", "")
+    assert CallTracker("fr1").snapshot([left], None) == []
+    told = tell(story.events)
+    lost = told.tracker.calls()[0].started_at + timedelta(seconds=10)
+    told.tracker.link_lost(lost)
+    facts = told.tracker.snapshot([left], lost + timedelta(seconds=10))
+    assert [fact.record.disposition for fact in facts] == ["UNKNOWN"]
+    assert told.tracker.calls() == []
+
+
 def test_calls_found_in_the_middle(story: Any, tell: Any, new_story: Any) -> None:
     phones_talk(story)
     tracker = CallTracker("fr1")

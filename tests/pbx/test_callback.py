@@ -169,7 +169,8 @@ async def test_the_promise_is_kept(phones: Stage, store: SqlStore, expected: Exp
     agent = await phones.agent("102")
     customer = await phones.customer()
     callback = await due_callback(store, "79165550210", began, "quick")
-    await agent.wait_for(PhoneState.INCOMING, 15)
+    ringing = await agent.wait_for(PhoneState.INCOMING, 15)
+    assert phones.settings.departments["quick"].dids[0] in ringing.detail, "his phone shows which department"
     await agent.answer()
     await Ear(agent).hears(expected.phrase("briefing.choose", "quick"), timeout=40)
     assert customer.calls == 0, "the customer is not rung before the agent has accepted"
