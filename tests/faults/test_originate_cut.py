@@ -23,6 +23,7 @@ from tests.faults.listening import listen, talk
 from tests.faults.plant import Plant
 from tests.faults.proxy import CuttingProxy
 from tests.pbx.calls import callback_of, due_callback, now
+from tests.pbx.customers import by_hand
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -94,6 +95,7 @@ async def test_lost_then_unanswered(phones: Plant, store: SqlStore, expected: Ex
     assert customer.dialled_users == ["79165550801"]
 
 
+@by_hand
 async def test_deaf_until_the_talk_is_over(phones: Plant, store: SqlStore, expected: ExpectedPrompts) -> None:
     """The link stays down for the whole attempt: what became of it is found in the channel event log."""
     since = now()

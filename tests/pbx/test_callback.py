@@ -16,6 +16,7 @@ from ami_bridge.demo.prompts import ExpectedPrompts
 from ami_bridge.demo.softphone import PhoneState, Softphone
 from ami_bridge.demo.stage import Stage
 from tests.pbx.calls import callback_of, due_callback, eventually, now, record_of, spoken
+from tests.pbx.customers import by_hand
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -212,6 +213,7 @@ async def test_the_promise_is_kept(phones: Stage, store: SqlStore, expected: Exp
     assert told["kind"] == "callback"
 
 
+@by_hand
 async def test_the_customer_is_greeted_in_the_language_of_the_request(
     phones: Stage, store: SqlStore, expected: ExpectedPrompts
 ) -> None:
