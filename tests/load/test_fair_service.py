@@ -35,9 +35,8 @@ ON_LINE, CALLBACKS, OVER_SECONDS = 35, 15, 60.0
 AGENTS = ("101", "102", "103")
 # How long an agent talks after answering someone on the line; a customer talks as long.
 TALK_SECONDS = 9.0
-# Whose turn has come has an agent's phone rung within two looks of the dialer (1 s each) and two of the PBX
-# (queue.retry_seconds): less than any talk.
-SLACK_SECONDS = 2 * 1.0 + 2 * 2.0
+# Whose turn has come has an agent's phone rung within two looks of the dialer and two of the PBX: less than any talk.
+SLACK_SECONDS = 5.0
 
 
 class Served(NamedTuple):
