@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,11 +172,13 @@ def survive(
     most_kills: int = 1_000,
     limit_seconds: float = 1800.0,
     seed: int = 1,
+    told: Callable[[int, int], None] = lambda _left, _kills: None,
 ) -> Verdict:
     """Let ``workers`` dialers work off ``callbacks`` while one of them is killed (-9) again and again.
 
     Half of the dialers share one PBX (on paper, see :mod:`ami_bridge.bench.paper_pbx`), half another. One
-    callback in twenty is a second one of a person who has one already.
+    callback in twenty is a second one of a person who has one already. ``told`` hears again and again how many
+    are left and how many dialers have been killed.
 
     Raises:
         FourthRingError: PostgreSQL is not installed.
@@ -189,7 +191,8 @@ def survive(
         crew = [_Process("dial", url, folder, f"fr{index % 2 + 1}") for index in range(workers)]
         kills = 0
         try:
-            while asyncio.run(_left(url)) and time.monotonic() - began < limit_seconds:
+            while (left := asyncio.run(_left(url))) and time.monotonic() - began < limit_seconds:
+                told(left, kills)
                 time.sleep(kill_every_seconds * chance.uniform(0.5, 1.5))
                 if kills == most_kills:
                     continue

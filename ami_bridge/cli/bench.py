@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from ami_bridge.cli.options import AsJson, Config
 from ami_bridge.cli.tables import print_table
@@ -110,7 +111,13 @@ def claims(
 
     figures = bench_claims.measure(callbacks=callbacks, workers=workers)
     if kill:
-        figures["killed"] = bench_claims.as_json(bench_claims.survive(callbacks=callbacks, workers=workers))
+        with Console(stderr=True).status("Dialers are killed …") as status:
+            verdict = bench_claims.survive(
+                callbacks=callbacks,
+                workers=workers,
+                told=lambda left, kills: status.update(f"{left} callbacks left, {kills} dialers killed …"),
+            )
+        figures["killed"] = bench_claims.as_json(verdict)
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
     else:

@@ -35,6 +35,8 @@ class Gate:
         self._looked_at: datetime | None = None
         self._closed = ""
         self._rung: list[tuple[datetime, str]] = []
+        self._rung_today: Counter[str] = Counter()
+        self._counted_from: datetime | None = None
         # Asked for every callback that is due, every second; the rules are those of the start.
         self._refused = lru_cache(maxsize=20_000)(self._judge)
 
@@ -50,7 +52,9 @@ class Gate:
 
     def launched(self, number: str, now: datetime) -> None:
         """Counted at once, not only at the next look."""
+        self._count_from(self._midnight(now))
         self._rung.append((now, number))
+        self._rung_today[number] += 1
 
     async def refusals(self, callbacks: Collection[Callback]) -> dict[str, str]:
         """Which of ``callbacks`` must never be rung, and why, in a word: by id."""
@@ -86,10 +90,16 @@ class Gate:
     def rings_again_at(self, number: str, now: datetime) -> datetime:
         """``now``, or tomorrow when ``number`` has been rung often enough today."""
         today = self._midnight(now)
-        rung = Counter(each for at, each in self._rung if at >= today)
-        if rung[number] < self._settings.callback.rings_per_number_per_day:
+        self._count_from(today)
+        if self._rung_today[number] < self._settings.callback.rings_per_number_per_day:
             return now
         return self._midnight(today + timedelta(hours=30))
+
+    def _count_from(self, today: datetime) -> None:
+        """Counted once a day and at each look: asked for every callback that is due, every second."""
+        if today != self._counted_from:
+            self._counted_from = today
+            self._rung_today = Counter(number for at, number in self._rung if at >= today)
 
     def _midnight(self, at: datetime) -> datetime:
         local = at.astimezone(self._zone)
@@ -100,6 +110,7 @@ class Gate:
         today = self._midnight(now)
         attempts = await self._store.attempts_since(min(today, now - _HOUR))
         self._rung = [(each.started_at, each.number) for each in attempts if each.state not in UNRUNG]
+        self._counted_from = None
         minutes = sum(_minutes(each, now) for each in attempts if each.started_at >= today)
         closed = ""
         if halt is not None:
