@@ -41,13 +41,14 @@ class Speech:
     """The caller's number: where it tells the time zone, the farewell suits the clock there."""
 
     @classmethod
-    def of(cls, request: StepRequest, department: str, *, caller: str = "") -> Speech:
+    def of(cls, request: StepRequest, department: str, *, callback_id: str = "", caller: str = "") -> Speech:
         """What ``department`` says at the instant and in the language of ``request``."""
         return cls(
             request.settings,
             request.voice,
             department,
             request.now.astimezone(request.settings.zone_info_of(department)),
+            callback_id,
             language=request.environment.language,
             caller=caller,
         )

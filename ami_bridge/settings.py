@@ -142,7 +142,7 @@ class QueueSettings(Section):
 
     strategy: Literal["ringall", "rrmemory", "leastrecent", "fewestcalls", "random", "linear"] = "ringall"
     ring_seconds: int = Field(default=20, ge=5, le=120)
-    retry_seconds: int = Field(default=2, ge=1, le=60)
+    retry_seconds: int = Field(default=1, ge=1, le=60)
     max_wait_seconds: int = Field(default=300, ge=5, le=7200)
     repeat_offer_seconds: int = Field(default=20, ge=5, le=600)
     offer_over_minutes: int = Field(default=5, ge=1, le=60)

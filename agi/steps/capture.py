@@ -64,15 +64,7 @@ async def run(request: StepRequest, department: str, result: str) -> Variables:
         if outcome.state.stage is Stage.MESSAGE:
             kept |= await _offered(request, department, outcome.state, facts)
         await request.store.put_conversation(key, kept, at=request.now)
-    speech = Speech(
-        request.settings,
-        request.voice,
-        department,
-        facts.local_time,
-        callback_id,
-        language=request.environment.language,
-        caller=request.environment.caller,
-    )
+    speech = Speech.of(request, department, callback_id=callback_id, caller=request.environment.caller)
     return turn_variables(outcome.turn, speech, request.settings.callback.max_recording_seconds)
 
 

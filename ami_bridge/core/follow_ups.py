@@ -48,7 +48,7 @@ def judge(record: Mapping[str, Any], reached_seconds: float) -> Missed | Reached
         return None
     if record.get("disposition") == "ANSWERED":
         seconds = record.get("talk_seconds")
-        number = _other_party(record)
+        number = other_party(record)
         if not number or not isinstance(seconds, int | float) or seconds < reached_seconds:
             return None
         return Reached(number, at, float(seconds))
@@ -74,7 +74,7 @@ def _why(record: Mapping[str, Any]) -> MissedWhy:
     return MissedWhy.CLOSED if "closed" in kinds else MissedWhy.RANG_OUT
 
 
-def _other_party(record: Mapping[str, Any]) -> str:
+def other_party(record: Mapping[str, Any]) -> str:
     """Who is not a colleague: the caller of a call that came in, the dialled number of one that went out."""
     if record.get("direction") == "inbound":
         return _text(record.get("caller"), "number")

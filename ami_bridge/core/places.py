@@ -6,7 +6,7 @@ served before one who came earlier:
 * a caller has no turn before he stands in the queue: while phones ring for him, or he is greeted, agents serve others;
   then his place is that of his call's beginning;
 * a callback has no turn before it is due, at an hour at which its customer may not be rung, or while its number
-  is being rung for another request;
+  is being rung for another request or is on the phone with us; who rings again waits on the line with the older place;
 * a callback that an agent has just not taken steps aside for a moment, so that it cannot stop the list;
 * a callback that an agent has taken in hand, or was given, has its turn with that agent alone, as soon as he is
   free; where callbacks are only previewed (``callback.mode``), none has another turn;

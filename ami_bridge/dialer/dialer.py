@@ -121,7 +121,7 @@ class Dialer:
         self._held_until: datetime | None = None
         self._rota = Rota()
         self._queues: Mapping[str, QueueView] = {}
-        self._line = Line(link, store)
+        self._line = Line(link, store, settings.company.country)
         self._gate = Gate(settings, store)
         self.watch = Watch()
 
@@ -216,7 +216,7 @@ class Dialer:
                 if callback.assigned_to in free and left > 0:
                     left -= await self._launch_claimed([callback.id], [callback.assigned_to])
                     free.remove(callback.assigned_to)
-            places = await self._line.places(queue, callbacks, now)
+            places = await self._line.places(department, queue, callbacks, now)
             self.watch.look(department, places, len(free), now)
             dealt = turns(places, len(free))
             freed = {each.attempt.agent for each in self._running.values() if each.agent_freed}
@@ -248,12 +248,14 @@ class Dialer:
         return sorted(claimed, key=lambda each: (each.came_at, each.id))
 
     async def _awake(self, due: Collection[Callback], now: datetime) -> list[Callback]:
-        """Those who may be rung now; the others are called off, or go back to the queue until a decent hour."""
+        """Those who may be rung now; the others are called off, go back to the queue until a decent hour, or
+        have no turn while they are on the phone with us."""
         refused = await self._gate.refusals(due)
         for callback in due:
             if callback.id in refused:
                 await self._gate.call_off(callback, refused[callback.id], now)
-        due = [each for each in due if each.id not in refused]
+        busy = await self._gate.on_the_phone(now) if due else ()
+        due = [each for each in due if each.id not in refused and each.number not in busy]
         # Not before both allow it.
         allowed = {
             each.id: self._hours.next_call(

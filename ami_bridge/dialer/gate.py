@@ -16,13 +16,16 @@ from zoneinfo import ZoneInfo
 
 from ami_bridge.adapters.store import AuditEntry, Store
 from ami_bridge.core.callbacks import UNRUNG, Attempt, Callback, CallbackEvent, IllegalTransition
-from ami_bridge.numbers import Refusal, check_number
+from ami_bridge.core.follow_ups import other_party
+from ami_bridge.numbers import Refusal, check_number, e164_of
 from ami_bridge.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 5.0
 _HOUR = timedelta(hours=1)
+# A call that goes on for longer is one whose end nobody has told: the bridge is away.
+_LONGEST_CALL = timedelta(hours=2)
 
 
 class Gate:
@@ -65,6 +68,13 @@ class Gate:
             for each, number in numbers.items()
         }
         return {each: why for each, why in found.items() if why}
+
+    async def on_the_phone(self, now: datetime) -> set[str]:
+        """Whose call goes on, with whomever of us: they need not be rung, and an agent would find them busy."""
+        calls = await self._store.live_calls(now - _LONGEST_CALL)
+        told = {other_party(call.record) for call in calls if call.record.get("kind") != "callback"}
+        numbers = {e164_of(each, self._settings.company.country) for each in told if each}
+        return {each for each in numbers if each is not None}
 
     def _judge(self, number: str) -> str:
         rules = self._settings.callback

@@ -12,7 +12,9 @@ from ami_bridge.adapters.clock import Clock
 from ami_bridge.adapters.store import Store, StoreUnavailable
 from ami_bridge.core.callbacks import Callback
 from ami_bridge.core.places import FRONT, Place, Side, Turns
+from ami_bridge.core.waiting import old_place
 from ami_bridge.dialer.agents import HOLD_REASON, Member, OnTheLine, QueueView, read_queue_status
+from ami_bridge.numbers import e164_of
 
 log = logging.getLogger(__name__)
 
@@ -30,27 +32,38 @@ class Line:
     held, and let go as soon as the one who came free has been taken: a second or two.
     """
 
-    def __init__(self, link: AmiPort, store: Store) -> None:
+    def __init__(self, link: AmiPort, store: Store, country: str) -> None:
+        """``country``: whose numbers callers' networks may tell without a country code (ISO 3166)."""
         self._link = link
         self._store = store
+        self._country = country
         self._came_at: dict[str, datetime] = {}
         self._held: dict[tuple[str, str], Member] = {}
         self._rung_for: dict[str, int] = {}
 
-    async def places(self, queue: QueueView, callbacks: Iterable[Callback], now: datetime) -> list[Place]:
+    async def places(
+        self, department: str, queue: QueueView, callbacks: Iterable[Callback], now: datetime
+    ) -> list[Place]:
         """Everybody who waits for this queue's agents, in no order; not whom one of them is being rung for."""
         waiting = [each for each in queue.waiting if each.uniqueid not in self._rung_for]
-        on_line = [Place(await self._since(each, now), Side.LINE, each.uniqueid) for each in waiting]
+        on_line = [
+            Place(await self._since(each, department, now), Side.LINE, each.uniqueid) for each in waiting
+        ]
         return on_line + [Place(each.came_at, Side.CALLBACK, each.id) for each in callbacks]
 
-    async def _since(self, caller: OnTheLine, now: datetime) -> datetime:
-        """When the caller came. The call began before the queue did: four rings, perhaps another queue."""
+    async def _since(self, caller: OnTheLine, department: str, now: datetime) -> datetime:
+        """When the caller came. The call began before the queue did: four rings, perhaps another queue. Who has
+        asked to be rung, or was missed, and rings again, came then."""
         if caller.front:
             return FRONT
         known = self._came_at.get(caller.uniqueid)
         if known is None:
             call = await self._store.find_call_by_uniqueid(caller.uniqueid)
-            known = call.started_at if call is not None else now - timedelta(seconds=caller.seconds)
+            known = now - timedelta(seconds=caller.seconds) if call is None else call.started_at
+            number = e164_of(call.caller_number, self._country) if call is not None else None
+            if number is not None:
+                callbacks = await self._store.callbacks_of_number(number)
+                known = old_place(callbacks, department, now) or known
             if len(self._came_at) >= _MOST_KNOWN:
                 self._came_at.clear()
             self._came_at[caller.uniqueid] = known

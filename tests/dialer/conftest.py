@@ -128,6 +128,21 @@ class Reception:
         with self.cel.open("a", encoding="utf-8") as log:
             log.write(cel_line(self.clock.now(), event, f"{channel_id}-x", channel_id, channel))
 
+    async def on_a_call(self, number: str, *, uniqueid: str = "", over: bool = False) -> None:
+        """A call of ``number`` comes in, or ends, and the bridge has told the store."""
+        now = self.clock.now().isoformat()
+        told = {
+            "call_id": f"call-{number}",
+            "direction": "inbound",
+            "started_at": now,
+            "ended_at": now if over else None,
+            "caller": {"number": number},
+            "caller_number": number,
+            "legs": [{"party": {"uniqueid": uniqueid}}],
+            "uniqueids": [uniqueid] if uniqueid else [],
+        }
+        await self.store.save_call(told)
+
     # What is asked of it --------------------------------------------------------------------
 
     async def ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -122,6 +123,33 @@ async def test_whom_a_supervisor_moved_to_the_front_comes_before_every_callback(
     reception.priority = "0"
     await reception.tick(1)
     assert reception.rung == ["101"]
+
+
+async def test_who_is_on_the_phone_with_us_is_not_rung(reception: Any) -> None:
+    """He waits on the line, or talks to somebody: his callback has its turn when that call is over."""
+    his, other = await reception.ask("001"), await reception.ask("002", due=1)
+    await reception.on_a_call("89161234001")
+    await reception.tick(1)
+    assert (await reception.now_is(his)).state is CallbackState.QUEUED
+    assert (await reception.now_is(other)).state is CallbackState.DIALING
+    await reception.on_a_call("89161234001", over=True)
+    await reception.tick(1)
+    assert (await reception.now_is(his)).state is CallbackState.DIALING
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_who_rings_again_has_the_older_place(reception: Any, again: bool) -> None:
+    """He asked to be rung before the other did, and now waits on the line: the only free agent is for the line."""
+    Agents(reception, a101="1")
+    await reception.ask("001")
+    reception.clock.advance(timedelta(seconds=60))
+    await reception.ask("002")
+    reception.clock.advance(timedelta(seconds=60))
+    reception.waiting["sales"], reception.waited = 1, 0
+    await reception.on_a_call("89161234001" if again else "89161234003", uniqueid="w0")
+    await reception.tick(1)
+    callbacks = [each for each in await reception.store.callbacks() if each.state is not CallbackState.QUEUED]
+    assert [each.number for each in callbacks] == ([] if again else ["+79161234001"])
 
 
 async def test_somebody_paused_by_others_is_left_alone(reception: Any) -> None:

@@ -88,20 +88,24 @@ class Exchange(Plant):
         """Wait until no channel is left and the store has all that the bridge told.
 
         But for stand-ins, which Asterisk may leave in its list after they were hung up (see ``is_stand_in``).
+        With ``-s`` pytest prints them, so that one sees whether the log tells the same in spite of them.
         """
 
         shown: list[str] = []
+        passed_over: list[str] = []
 
         async def ended() -> bool | None:
-            nonlocal shown
+            nonlocal shown, passed_over
             lines = (await asyncio.to_thread(self.pbx.cli, "core show channels concise")).splitlines()
             shown = [line for line in lines if line.strip() and not is_stand_in(line)]
+            passed_over = [line for line in lines if is_stand_in(line)]
             return None if shown else True
 
         try:
             await eventually(ended, "an end of all calls", within)
         except AssertionError as still:
             raise AssertionError(f"{still}; there are still {shown}") from still
+        print(f"\nstand-ins that stay: {passed_over}")
         await asyncio.sleep(1.0)  # the writer's batch, and the log's last lines
 
 

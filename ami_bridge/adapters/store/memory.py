@@ -134,6 +134,11 @@ class MemoryStore(MemoryMarks, MemoryOutgoing, MemoryAccounts, MemoryHooks, Memo
         ]
         return sorted(found, key=lambda call: (call.started_at, call.id), reverse=True)[:limit]
 
+    async def live_calls(self, since: datetime) -> list[StoredCall]:
+        """In no order."""
+        listed = [call for call in self._calls.values() if not call.absorbed_into]
+        return [call for call in listed if call.started_at >= utc(since) and call.ended_at is None]
+
     async def call(self, call_id: str) -> StoredCall | None:
         """One call."""
         return self._calls.get(call_id)

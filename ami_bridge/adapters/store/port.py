@@ -81,6 +81,9 @@ class CallStore(Protocol):
         ``extension``: those in which this phone rang or talked. ``before``: those after that place in the list.
         """
 
+    async def live_calls(self, since: datetime) -> list[StoredCall]:
+        """Calls that started at ``since`` or later and go on, as far as the store has been told; in no order."""
+
     async def call(self, call_id: str) -> StoredCall | None:
         """The call with our own id ``call_id``."""
 

@@ -116,6 +116,13 @@ class SqlCalls:
         async with self._database.reading() as connection:
             return [entry_of(StoredCall, row) for row in await all_rows(connection, query)]
 
+    async def live_calls(self, since: datetime) -> list[StoredCall]:
+        """In no order."""
+        c = t.call.c
+        query = sa.select(t.call).where(_listed, c.started_at >= utc(since), c.ended_at.is_(None))
+        async with self._database.reading() as connection:
+            return [entry_of(StoredCall, row) for row in await all_rows(connection, query)]
+
     async def call(self, call_id: str) -> StoredCall | None:
         """One call."""
         return await self._one(sa.select(t.call).where(t.call.c.id == clean(call_id)))

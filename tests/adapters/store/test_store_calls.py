@@ -144,6 +144,16 @@ async def test_calls_are_listed_newest_first_and_filtered(store: Store) -> None:
     assert [call.id for call in await store.calls(caller_number="2")] == ["c2"]
 
 
+async def test_calls_that_go_on(store: Store) -> None:
+    ended = (START + timedelta(minutes=2)).isoformat()
+    await store.save_call(record("going"))
+    await store.save_call(record("over", ended_at=ended))
+    await store.save_call(record("old", started_at=(START - timedelta(hours=3)).isoformat()))
+    await store.save_call(record("part"))
+    await store.save_call(record("whole", absorbed_call_ids=["part"], ended_at=ended))
+    assert [call.id for call in await store.live_calls(START)] == ["going"]
+
+
 async def test_an_instant_from_another_zone_is_the_same_instant(store: Store) -> None:
     moscow = timezone(timedelta(hours=3))
     await store.save_call(record(started_at=datetime(2026, 3, 2, 12, 0, tzinfo=moscow).isoformat()))
