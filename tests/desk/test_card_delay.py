@@ -1,6 +1,6 @@
 """From the AMI event of a ringing phone to the frame that opens the card: all of it real but the PBX and the browser.
 
-The browser's own part (some milliseconds) is measured by hand, see docs/decisions/0005. What else runs on the machine
+The browser comes with tests/pbx/test_card_on_screen.py, by hand. What else runs on the machine
 only adds, so the best of a few rounds counts.
 """
 

@@ -192,7 +192,9 @@ async def test_everybody_in_his_turn(office: Stage, tmp_path: Path) -> None:
             await asyncio.gather(*agents, return_exceptions=True)
         assert result.clean, result.errors
         assert len(people) == ON_LINE + CALLBACKS
-        assert [each for each in passed(people) if each[0] > SLACK_SECONDS] == []
+        worst_first = passed(people)
+        print(f"\n{len(worst_first)} pairs out of order, the worst: {worst_first[:3]}")
+        assert [each for each in worst_first if each[0] > SLACK_SECONDS] == []
         await the_watch_saw_nothing(store)
         await everybody_is_let_go(office)
 
