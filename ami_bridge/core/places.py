@@ -12,7 +12,7 @@ served before one who came earlier:
   free; where callbacks are only previewed (``callback.mode``), none has another turn;
 * a list belongs to one department; its agents serve no other list through it;
 * to whom the queue is just saying his place, or that he may be rung back, hears it to the end before a phone rings
-  for him, up to six seconds: the PBX speaks and dials in one thread (``app_queue``), and whoever comes free waits for him;
+  for him, up to six seconds: the PBX speaks and dials in one thread (``app_queue``); who comes free waits for him;
 * whom a supervisor moves to the front of the queue has the first place of all (:data:`FRONT`);
 * who is being rung for has an agent, and is not in the list unless that agent does not take him;
 * the list is looked at once a second: who comes, becomes due, or becomes next between two looks is next from the
