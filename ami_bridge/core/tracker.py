@@ -192,7 +192,12 @@ class CallTracker:
 
     def _open_shown(self, line: ChannelShown, at: datetime | None, gap: Gap | None) -> None:
         book = self._book
-        if line.uniqueid in book.channels:
+        known = book.channels.get(line.uniqueid)
+        if known is not None:
+            # Joined unheard: who greeted during the gap, say, talks by now, and has not left unheard.
+            # Without a gap every bridge was told, and the list may only be a moment behind.
+            if gap is not None and (known.bridge is None or known.bridge.bridge_id != line.bridge):
+                self._enter_shown(line, at)
             return
         channel = book.add_channel(line.uniqueid, line.channel, line.linkedid, line.state, at, whole=False)
         if channel is None:
@@ -201,17 +206,19 @@ class CallTracker:
         call = channel.call
         if gap is not None and gap not in call.gaps:
             call.gaps = (*call.gaps, gap)
+        self._enter_shown(line, at)
+
+    def _enter_shown(self, line: ChannelShown, at: datetime | None) -> None:
+        """Into the bridge in which the list has it, if in any."""
         if line.bridge:
-            bridging.on_bridge_entered(
-                book,
-                event_types.BridgeEntered(
-                    at,
-                    line.uniqueid,
-                    line.channel,
-                    line.linkedid,
-                    line.bridge,
-                    talk=True,
-                    conference="",
-                    swap="",
-                ),
+            event = event_types.BridgeEntered(
+                at,
+                line.uniqueid,
+                line.channel,
+                line.linkedid,
+                line.bridge,
+                talk=True,
+                conference="",
+                swap="",
             )
+            bridging.on_bridge_entered(self._book, event)

@@ -239,6 +239,25 @@ def test_calls_that_vanished_are_unknown_those_that_live_go_on(story: Any, tell:
     assert ended.gaps == alive.gaps
 
 
+def test_who_is_joined_while_nobody_listens_has_talked(story: Any, tell: Any, new_story: Any) -> None:
+    """The bridge is killed during the greeting; the agent, who hangs up first later, was heard all the same."""
+    story.direct_call(answered_after=6)
+    told = tell(story.events)
+    lost = told.tracker.calls()[0].started_at + timedelta(seconds=8)
+    told.tracker.link_lost(lost)
+    found = lost + timedelta(seconds=10)
+    assert told.tracker.snapshot([shown(story, "c1", "b1"), shown(story, "p1", "b1")], found)
+    after = new_story()
+    after.channels = story.channels
+    after.at(30).asks_to_end("p1")
+    after.leave("b1", "p1", "c1")
+    after.hangup("p1", "c1")
+    (ended,) = tell(after.events, told.tracker).records
+    assert (ended.disposition, ended.hung_up_by) == ("ANSWERED", "agent")
+    assert ended.answered_by.uniqueid == "p1"
+    assert ended.talk_started_at == found, "not before anybody knew"
+
+
 def test_a_stand_in_that_was_left_in_the_list_is_no_call(story: Any, tell: Any) -> None:
     """Asterisk may list it for ever: neither does it begin a call nor keep one from being closed."""
     phones_talk(story)

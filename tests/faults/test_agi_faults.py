@@ -24,6 +24,7 @@ from tests.faults.impostor import AGI_FAULTS, Impostor
 from tests.faults.listening import beginning, listen, talk
 from tests.faults.plant import Plant
 from tests.pbx.calls import callback_of, now, record_of, spoken
+from tests.pbx.customers import by_hand
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -56,6 +57,7 @@ async def reach_queue_and_recording(
     await caller.hangup()
 
 
+@by_hand
 async def test_garbage(phones: Plant, store: SqlStore, expected: ExpectedPrompts, impostor: Impostor) -> None:
     """Every way of answering wrongly at the same time, but for those that take a whole core: one by one.
 
@@ -157,6 +159,7 @@ async def failed_over(plant: Plant, expected: ExpectedPrompts, *, index: int) ->
     await caller.hangup()
 
 
+@by_hand
 async def test_frozen(phones: Plant, store: SqlStore, expected: ExpectedPrompts) -> None:
     """SIGSTOP: an answered caller, one who falls to the queue, and one in the middle of leaving a callback."""
     since = now()

@@ -13,6 +13,7 @@ from ami_bridge.demo.softphone import PhoneState, Softphone
 from tests.faults.listening import listen, talk
 from tests.faults.plant import Plant
 from tests.pbx.calls import now, record_of
+from tests.pbx.customers import by_hand
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -53,6 +54,7 @@ async def test_the_caller_hangs_up(phones: Plant, store: SqlStore) -> None:
         assert record["ended_at"] is not None
 
 
+@by_hand
 async def test_the_agent_hangs_up(phones: Plant, store: SqlStore, expected: ExpectedPrompts) -> None:
     """The caller is not dropped: he goes on to the queue, whose member answers him; that one leaves too."""
     since = now()

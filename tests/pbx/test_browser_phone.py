@@ -25,6 +25,7 @@ from tests.faults.listening import beginning, talk
 from tests.pbx.browser import CHROMIUM_OPTIONS, Screen, Screens, add_user, chromium
 from tests.pbx.calls import eventually, now, record_of, spoken
 from tests.pbx.conftest import FIRST_PORT, configuration, free_block, write_configuration
+from tests.pbx.customers import by_hand
 
 pytestmark = [pytest.mark.pbx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -329,6 +330,7 @@ async def music_alone(stage: Stage, caller: Softphone, microphone: Path, since: 
     assert likeness(heard_since(caller, since), said).score_mean < SAME_WORDS, "the caller heard it"
 
 
+@by_hand
 async def test_a_colleague_is_asked_first(office: Stage, records: SqlStore) -> None:
     """Declined, thanked and left, put through: the caller hears music, then whoever is meant to be heard."""
     since, number = now(), "79165550402"

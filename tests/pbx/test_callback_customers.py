@@ -139,13 +139,13 @@ async def test_key_two_is_never_again(phones: Stage, store: SqlStore, expected: 
     """The number is on the do-not-call list; the agent is told and freed."""
     began = now()
     customer = await phones.customer()
-    callback = await due_callback(store, "79165550306", began, "quick", number_source="typed")
+    callback = await due_callback(store, "79165550316", began, "quick", number_source="typed")
     agent = await accepted(phones, store, expected, callback, customer)
     await customer.answer()
     await Ear(customer).hears(expected.phrase("confirm.ask", "quick"))
     await customer.send_dtmf("2")
     await Ear(customer).hears(expected.phrase("confirm.refused", "quick"))
-    assert await store.do_not_call(["+79165550306"]), "on the list before he hears so"
+    assert await store.do_not_call(["+79165550316"]), "on the list before he hears so"
     await Ear(agent).hears(expected.fixed("customer-refused", "quick"))
     attempt = await ended(store, callback, 15)
     assert attempt.state == "refused"
