@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ import aiohttp
 from agi.voice.cache import say
 from ami_bridge import secrets
 from ami_bridge.adapters.store import SqlStore
-from ami_bridge.core.callbacks import CLAIMABLE, Callback, CallbackEvent, CallbackState
+from ami_bridge.core.callbacks import FINAL, Callback, CallbackEvent, CallbackState, IllegalTransition
 from ami_bridge.demo.ear import Ear
 from ami_bridge.demo.hearing import correlate, load_wav, ring_tones
 from ami_bridge.demo.prompts import ExpectedPrompts
@@ -30,6 +31,8 @@ from ami_bridge.errors import FourthRingError
 CALLER = "79161234567"
 # The ring clock against the caller's own phone: what the acceptance of the product allows.
 TOLERANCE_SECONDS = 0.3
+# A dead dialer's lease (60 s) and a look at what its call left in the log.
+_FOUND_OUT_SECONDS = 75.0
 
 
 class StoryBroken(FourthRingError):
@@ -91,20 +94,33 @@ class Story:
     # Act one: four rings ------------------------------------------------------------------
 
     async def _pick_up_phones(self) -> Step:
+        # Before anybody's phone is there: the dialer would ring it at once for what was left.
+        await self._forget_earlier_stories()
         members = self._settings.departments[self._department].queue
         for extension in members:
             self._agents[extension] = await self._stage.agent(extension)
         self._caller = await self._stage.caller(CALLER)
         self._customer = await self._stage.customer()
-        await self._forget_earlier_stories()
         names = [self._settings.agents[extension].names[self._language] for extension in members]
         return Step("phones", f"{' and '.join(names)} sit at their phones.", {"registered": list(members)})
 
     async def _forget_earlier_stories(self) -> None:
-        """A story that was broken off left an open callback of the same caller, which would be rung first."""
-        for callback in await self._store.callbacks(states=CLAIMABLE | {CallbackState.CAPTURING}, limit=1000):
-            if callback.caller_id.lstrip("+") == CALLER:
-                await self._store.update_callback(callback.id, event=CallbackEvent.CANCELLED, by="demo")
+        """A story that was broken off left an open callback of the same caller, which would be rung first.
+
+        What it left being dialled is in the dialer's hands, until it has found out what became of that.
+        """
+        deadline = time.monotonic() + _FOUND_OUT_SECONDS
+        while left := await self._left_open():
+            for callback in left:
+                with suppress(IllegalTransition):
+                    await self._store.update_callback(callback.id, event=CallbackEvent.CANCELLED, by="demo")
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(0.5)
+
+    async def _left_open(self) -> list[Callback]:
+        unfinished = await self._store.callbacks(states=set(CallbackState) - FINAL, limit=1000)
+        return [each for each in unfinished if each.caller_id.lstrip("+") == CALLER]
 
     @property
     def _language(self) -> str:
