@@ -78,14 +78,17 @@ async def test_a_broken_voice(
     prompts = phones.settings.state_folder / "prompts" / "en"
     try:
         with nothing_ready(prompts), full_disk(prompts) if script is None else nullcontext():
-            mend_voice(state_folder, script or VOICE)
-            await hears_the_generic_greeting(phones, expected, "79165550701")
-            finding = await voice_finding(phones)
+            try:
+                mend_voice(state_folder, script or VOICE)
+                await hears_the_generic_greeting(phones, expected, "79165550701")
+                finding = await voice_finding(phones)
+            finally:
+                # It tries no prompt again for half a minute, so a new one is to meet the next fault; and it must
+                # write no prompt while the folder is put back.
+                await phones.agi.stop()
         assert not finding.ok
         assert told in finding.message, finding
     finally:
         mend_voice(state_folder)
-        # It tries no prompt again for half a minute, so a new one is to meet the next fault.
-        await phones.agi.stop()
     assert await asyncio.to_thread(phones.voice.prepare) == 0
     assert (await voice_finding(phones)).ok
