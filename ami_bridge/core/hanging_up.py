@@ -96,7 +96,8 @@ def _last_parties(call: Call) -> list[Channel]:
     parties = list(call.talk_group)
     # Who answered last but has not talked yet is in the greeting; who has talked and is not in the last
     # conversation left it to others.
-    parties += [channel for _, channel, _ in call.answers[-1:] if not channel.talked]
+    if call.answers and not call.answers[-1][1].talked:
+        parties.append(call.answers[-1][1])
     caller = caller_of(call)
     if caller is not None:
         parties.append(caller)
@@ -107,9 +108,11 @@ def _by_request(call: Call, eligible: list[Channel]) -> HangupFinding | None:
     asked = [(channel.requested, channel) for channel in eligible if channel.requested is not None]
     if not asked:
         return None
-    # Who left unheard has ended the call only when nobody stayed on until he had had enough.
-    stayed = [pair for pair in asked if not left_unheard(call, pair[1])]
-    (_, at, cause), channel = min(stayed or asked, key=lambda pair: pair[0][0])
+    if len(asked) > 1:
+        # Who left unheard has ended the call only when nobody stayed on until he had had enough.
+        stayed = [pair for pair in asked if not left_unheard(call, pair[1])]
+        asked = [min(stayed or asked, key=lambda pair: pair[0][0])]
+    (_, at, cause), channel = asked[0]
     when = f" at {at.isoformat(timespec='milliseconds')}" if at is not None else ""
     evidence = [f"HangupRequest of {channel.name}, cause {cause}{when}"]
     confidence: Confidence = "high"
