@@ -11,12 +11,14 @@ served before one who came earlier:
 * a callback that an agent has taken in hand, or was given, has its turn with that agent alone, as soon as he is
   free; where callbacks are only previewed (``callback.mode``), none has another turn;
 * a list belongs to one department; its agents serve no other list through it;
-* to whom the queue is just saying his place, or that he may be rung back, hears it to the end before a phone rings
-  for him, up to six seconds: the PBX speaks and dials in one thread (``app_queue``); who comes free waits for him;
 * whom a supervisor moves to the front of the queue has the first place of all (:data:`FRONT`);
 * who is being rung for has an agent, and is not in the list unless that agent does not take him;
 * the list is looked at once a second: who comes, becomes due, or becomes next between two looks is next from the
   following look on.
+
+No rule, but a limit of the PBX: to whom the queue is just saying his place, or that he may be rung back, hears it to
+the end before a phone rings for him, up to six seconds (``app_queue`` speaks and dials in one thread). An agent who has
+come free waits for him; meanwhile another agent may be given to a callback that came later.
 
 The PBX gives an agent who comes free to the first caller on the line at once, so a callback whose turn is next
 would be overtaken for ever where the line is never empty. :attr:`Turns.hold` says when its agents must be kept

@@ -184,15 +184,10 @@ def _leg_record(call: Call, leg: Leg, ring_rule_of: RingRuleOf, disposition: Dis
 
 def _ring_of_call(call: Call, legs: tuple[LegRecord, ...]) -> tuple[int | None, RingVerdict | None]:
     """The call's own verdict is that of the phones that rang directly; the queue counts only without them."""
-    shown = [record for record in legs if record.rung and not record.originator]
-    if not shown:
-        return None, None
-    direct = [
-        record
-        for leg, record in zip(call.legs, legs, strict=True)
-        if record.rung and not record.originator and not leg.in_queue
-    ]
-    records = direct or shown
+    paired = zip(call.legs, legs, strict=True)
+    shown = [(leg, record) for leg, record in paired if record.rung and not leg.originator]
+    direct = [record for leg, record in shown if not leg.in_queue]
+    records = direct or [record for _, record in shown]
     for record in records:
         if record.ring_verdict in ("early", "ideal", "late"):
             return record.answered_on_ring, record.ring_verdict

@@ -216,6 +216,15 @@ def shown(story: Any, uniqueid: str, bridge: str = "") -> ChannelShown:
     )
 
 
+def agent_hangs_up(story: Any, after: Any) -> Any:
+    """The events by which ``story`` ends half a minute later, told by ``after``."""
+    after.channels = story.channels
+    after.at(30).asks_to_end("p1")
+    after.leave("b1", "p1", "c1")
+    after.hangup("p1", "c1")
+    return after.events
+
+
 def test_calls_that_vanished_are_unknown_those_that_live_go_on(story: Any, tell: Any, new_story: Any) -> None:
     phones_talk(story)
     story.at(8).caller("c2")
@@ -229,12 +238,7 @@ def test_calls_that_vanished_are_unknown_those_that_live_go_on(story: Any, tell:
     assert gone.gaps == (Gap(lost, found),)
     (alive,) = told.tracker.calls()
     assert alive.gaps == (Gap(lost, found),)
-    after = new_story()
-    after.channels = story.channels
-    after.at(30).asks_to_end("p1")
-    after.leave("b1", "p1", "c1")
-    after.hangup("p1", "c1")
-    (ended,) = tell(after.events, told.tracker).records
+    (ended,) = tell(agent_hangs_up(story, new_story()), told.tracker).records
     assert (ended.disposition, ended.hung_up_by) == ("ANSWERED", "agent")
     assert ended.gaps == alive.gaps
 
@@ -247,12 +251,7 @@ def test_who_is_joined_while_nobody_listens_has_talked(story: Any, tell: Any, ne
     told.tracker.link_lost(lost)
     found = lost + timedelta(seconds=10)
     assert told.tracker.snapshot([shown(story, "c1", "b1"), shown(story, "p1", "b1")], found)
-    after = new_story()
-    after.channels = story.channels
-    after.at(30).asks_to_end("p1")
-    after.leave("b1", "p1", "c1")
-    after.hangup("p1", "c1")
-    (ended,) = tell(after.events, told.tracker).records
+    (ended,) = tell(agent_hangs_up(story, new_story()), told.tracker).records
     assert (ended.disposition, ended.hung_up_by) == ("ANSWERED", "agent")
     assert ended.answered_by.uniqueid == "p1"
     assert ended.talk_started_at == found, "not before anybody knew"

@@ -59,7 +59,7 @@ def test_without_the_peer_there_is_a_reason_and_no_ratio(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_ratios_in_one_run() -> None:
-    figures = bench.measure(finished_calls=8_000, rounds=3)
+    figures = bench.measure(finished_calls=20_000, rounds=3)
     assert figures["machine"]["python"]
     assert figures.keys() >= bench.WANTED.keys()
     assert figures["ratio_panoramisk"] > 1.5

@@ -62,8 +62,6 @@ async def office() -> AsyncIterator[Stage]:
                 "queue": list(AGENTS),
             }
         }
-        # Else who is being spoken to hears that to the end while others are served: a written rule (core.places).
-        document["queue"] |= {"repeat_offer_seconds": 600, "position_seconds": 0}
         async with Stage(write_configuration(Path(folder), document)) as running:
             yield running
 
